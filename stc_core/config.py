@@ -335,6 +335,15 @@ class TrainConfig(Frozen):
         ge=0,
         lt=1,
     )
+    stable: float | None = setting(
+        None,
+        "Keep only the neurons that at least this share of ten random halves of the "
+        "rows choose, such as 0.9 (stability selection). There are fewer of them, and "
+        "they are the ones to trust; the score is told beside that of all.",
+        label="Only neurons that halves of the rows agree on",
+        gt=0.5,
+        le=1,
+    )
     store_dtype: Literal["float16", "float32"] = setting(
         "float16", "The data type in which activations are kept on disk."
     )

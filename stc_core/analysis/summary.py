@@ -129,6 +129,21 @@ def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def stable_choice(metrics: RunMetrics) -> list[str]:
+    """What it costs to keep only stable neurons; empty for a run that keeps others."""
+    chosen = metrics.get("chosen", {})
+    if "stable" not in chosen:
+        return []
+    kept, all_of_them = metrics["neurons"]["selected"], int(chosen["neurons_before"])
+    after, before = metrics["validation"]["accuracy"], float(chosen["accuracy_before"])
+    return [
+        f"Kept are only the {count(kept, 'neuron')} that at least "
+        f"{percent(float(chosen['stable']))} of the halves choose, of {all_of_them:,} "
+        f"that would be kept. On held-out rows they have an accuracy of "
+        f"{percent(after)}, and all {all_of_them:,} have {percent(before)}."
+    ]
+
+
 def more_rows(learning: Mapping[str, Any]) -> list[str]:
     """Sentences on what more rows would bring, from the record of a `LearningCurve`."""
     now, *later = learning["forecasts"]

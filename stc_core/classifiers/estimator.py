@@ -36,9 +36,12 @@ from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import PenaltyName
 from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
-from stc_core.selection.stc import NO_ROWS, Finish, Fitted, fit_stc
+from stc_core.selection.stability import keep_stable
+from stc_core.selection.stc import NO_ROWS, Finish, Fitted, as_it_is, fit_stc
 from stc_core.selection.words.choose import add_words
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
+
+_LIMITS = ("eta", "budget", "max_neurons", "tolerance")
 
 
 class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
@@ -52,10 +55,10 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     the choices; of more a stratified `validation_share` makes them.
 
     With `words` "auto" it also reads words where they clearly help, with "on" always.
-    Fitted attributes are `classes_`, `head_`, `words_` (None: it reads none),
-    `backbone_`, `probes_` and `fitted_`.
-    Prediction runs the backbone only up to `head_.layer`. Everything is chosen by the
-    score `criterion`, and `class_weight` weighs classes; "auto" follows the table (see
+    Fitted are `classes_`, `head_`, `words_` (None: it reads none), `backbone_`,
+    `probes_` and `fitted_`. Prediction runs the backbone up to `head_.layer` only.
+    Everything is chosen by the score `criterion`; `class_weight` weighs classes; "auto"
+    follows the table (see
     `choose_goal`). Rows cannot have weights. A pickle holds the name of the backbone,
     not its weights. Source: Sparsify-then-Classify, arXiv 2311.15983.
     """
@@ -81,6 +84,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         max_neurons: int | None = None,
         tolerance: float | None = None,
         words: str = "auto",
+        stable: float | None = None,
         store_dtype: str = "float16",
         validation_share: float = 0.15,
         seed: int = 0,
@@ -101,6 +105,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.max_neurons = max_neurons
         self.tolerance = tolerance
         self.words = words
+        self.stable = stable
         self.store_dtype = store_dtype
         self.validation_share = validation_share
         self.seed = seed
@@ -244,7 +249,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             if name != "backbone"
         }
         settings = TrainConfig(**{**params, "device": str(self.device)})
-        for name in ("budget", "max_neurons", "tolerance"):
+        for name in ("budget", "max_neurons", "tolerance", "stable"):
             value = getattr(self, name)
             if self.preset == "spin" and value is not None:
                 raise StcError(
@@ -298,17 +303,15 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         if settings.preset == "spin":
             etas = SPIN_ETAS if settings.eta is None else (settings.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
-        return fit_stc(
-            read,
-            task,
-            probes,
-            eta=settings.eta,
-            budget=settings.budget,
-            max_neurons=settings.max_neurons,
-            tolerance=settings.tolerance,
-            reported=reported,
-            finish=self.finish(texts),
-            progress=progress,
+        how: dict[str, Any] = {"reported": reported, "progress": progress}
+        limits = {name: getattr(settings, name) for name in _LIMITS}
+        finish, share = self.finish(texts), settings.stable
+        first = finish if share is None else as_it_is
+        fitted = fit_stc(read, task, probes, **limits, finish=first, **how)
+        if share is None:
+            return fitted
+        return keep_stable(
+            read, task, probes, fitted, share=share, finish=finish, **how
         )
 
     def finish(self, texts: Sequence[str]) -> Finish:

@@ -18,7 +18,7 @@ from stc_core.cli.data import cache, check, sample, variability
 from stc_core.cli.export import export, import_
 from stc_core.cli.hub import pull, push
 from stc_core.cli.inference import explain, generate, label, predict, report
-from stc_core.cli.inside import ablate, patch
+from stc_core.cli.inside import ablate, faithfulness, patch
 from stc_core.cli.installation import doctor, models_app
 from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
@@ -44,6 +44,7 @@ for _command in (
     explain,
     ablate,
     patch,
+    faithfulness,
     generate,
     serve,
     report,

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
-from stc_core.analysis.summary import more_rows, stable_neurons
+from stc_core.analysis.summary import more_rows, stable_choice, stable_neurons
 from stc_core.analysis.verdict import result_verdict
 from stc_core.display import (
     MAY_BE_MISSING,
@@ -192,8 +192,17 @@ def show_result(run: Run) -> None:
     if run.has(RunFile.LEARNING):
         said = " ".join(more_rows(run.learning)).replace("**", "")
         console.print(said, markup=False)
+    _show_stability(run)
+
+
+def _show_stability(run: Run) -> None:
+    """Print whether other rows would have kept the same neurons, if that is known."""
+    said = stable_choice(run.metrics)
     if run.has(RunFile.STABILITY):
-        console.print(" ".join(stable_neurons(run.stability)), markup=False)
+        said += stable_neurons(run.stability)
+    if said:
+        console = output()
+        console.print(" ".join(said), markup=False)
 
 
 def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:
@@ -349,6 +358,14 @@ def show_gradients(attribution: dict[str, Any], text: str) -> None:
         f"logit {_signed(attribution['start'])} to {_signed(attribution['logit'])}; "
         f"error of the sum over the words: {abs(attribution['error']):.2f}"
     )
+
+
+def show_left_out(found: dict[str, Any]) -> None:
+    """Print the words, coloured by what the logit of the label loses without each."""
+    console, label = output(), found["label"]
+    together = " (neighbours together)" if found["joined"] else ""
+    console.print(f"What the logit loses without each word{together}:")
+    console.print(_coloured(found["text"], token_parts(found, label)))
 
 
 def _signed(value: float) -> str:

@@ -1,6 +1,8 @@
 """The effect of a change inside the model, printed on stdout."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -8,13 +10,14 @@ from rich.text import Text
 
 from stc_core.cli.console import output
 from stc_core.display import percent
+from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect, Patch
 from stc_core.interpret.interventions.sentences import (
     effect_sentences,
     usage_sentences,
 )
-from stc_core.interpret.interventions.usage import Usage
 
 _NEURONS = 15
 _CLASSES = 8
@@ -46,21 +49,52 @@ def show_effect(effect: Effect) -> None:
         console.print(Text(sentence))
 
 
-def show_usage(usage: Usage) -> None:
+def show_usage(usage: Mapping[str, Any]) -> None:
     """Print the neurons that the model uses most, and how reading and use agree."""
     console = output()
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("neuron")
     for name in ("read", "used", "used by the last layer"):
         table.add_column(name, justify="right")
-    used = usage.table.sort_values("effect", ascending=False).head(_NEURONS)
-    for row in used.to_dict("records"):
+    used = sorted(usage["neurons"], key=lambda row: -row["effect"])[:_NEURONS]
+    for row in used:
         numbers = (row["readout"], row["effect"], row["effect_last_layer"])
         name = f"{row['site']}.{row['index']}"
         table.add_row(name, *(f"{number:.4f}" for number in numbers))
     console.print(table)
     for sentence in usage_sentences(usage):
         console.print(Text(sentence))
+
+
+def show_faithfulness(record: Mapping[str, Any]) -> None:
+    """Print the scores of each explanation over words and over neurons."""
+    console = output()
+    for name in ("words", "neurons"):
+        part = record[name]
+        title = f"Over {name}, {part['n_texts']:,} texts"
+        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+        table.add_column("explanation")
+        for column in ("comprehensiveness", "95 %", "sufficiency", "95 %"):
+            table.add_column(column, justify="right")
+        for one in part["methods"]:
+            cells = [
+                cell
+                for score in (one["comprehensiveness"], one["sufficiency"])
+                for cell in (
+                    f"{score['mean']:.3f}",
+                    f"{score['low']:.2f} to {score['high']:.2f}",
+                )
+            ]
+            table.add_row(METHODS[one["method"]], *cells)
+        console.print(table)
+        for sentence in faithfulness_sentences(part, name):
+            console.print(Text(sentence.replace("**", "")))
+    console.print(
+        "Comprehensiveness: what the probability of the label loses without the "
+        "strongest parts; more is better. Sufficiency: what it loses with these alone; "
+        "less is better.",
+        style="dim",
+    )
 
 
 def show_patch(patch: Patch) -> None:

@@ -283,6 +283,13 @@ def explain(
         bool,
         typer.Option("--gradients", help="Also compute integrated gradients (slower)."),
     ] = False,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out",
+            help="Also measure what the logit loses without each word (slower).",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Explain the label of a text: the contributions of its neurons and words.
@@ -319,10 +326,16 @@ def explain(
         from stc_core.interpret.integrated_gradients import integrated_gradients
 
         explanation["gradients"] = integrated_gradients(classifier, text)
+    if leave_out:
+        from stc_core.interpret.occlusion import leave_words_out
+
+        explanation["left_out"] = leave_words_out(classifier, text)
     if as_json:
         print_json(explanation)
     else:
         console.show_explanation(explanation, text)
+        if leave_out:
+            console.show_left_out(explanation["left_out"])
         if gradients:
             console.show_gradients(explanation["gradients"], text)
 

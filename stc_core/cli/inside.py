@@ -1,4 +1,4 @@
-"""The commands that look inside the model: ablate and patch."""
+"""The commands that look inside the model: ablate, patch and faithfulness."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,14 +81,14 @@ def ablate(
     with without_collection():
         opened = open_run(run)
         classifier = opened.classifier()
+    if usage:
+        _show_usage(opened, classifier, out, texts=texts, split=split, as_json=as_json)
+        return
     with console.CountBar("batches of reference texts") as bar:
         study = study_of(
             classifier, opened.corpus, n_texts=texts, split=split, progress=bar.show
         )
     neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
-    if usage:
-        _show_usage(study, out, as_json=as_json)
-        return
     way = "steer" if steer else how
     with console.CountBar("sets of neurons") as bar:
         effect = study.effect(
@@ -100,21 +100,73 @@ def ablate(
         console_inside.show_effect(effect)
 
 
-def _show_usage(study: Any, out: str | None, *, as_json: bool) -> None:
+def _show_usage(
+    run: Any,
+    classifier: Any,
+    out: str | None,
+    *,
+    texts: int,
+    split: str,
+    as_json: bool,
+) -> None:
     """Print what is read and used of each kept neuron; write the table if asked to."""
+    from stc_core.analysis.inside.use import measured_usage
     from stc_core.cli import console, console_inside
     from stc_core.frames import write_csv
-    from stc_core.interpret.interventions.usage import measure_usage
 
     with console.CountBar("steps") as bar:
-        found = measure_usage(study, progress=bar.show)
+        found = measured_usage(
+            run, n_texts=texts, split=split, classifier=classifier, progress=bar.show
+        )
     if out is not None:
+        import pandas as pd
+
         with replacing(Path(out)) as path, path.open("w", newline="") as file:
-            write_csv(found.table, file)
+            write_csv(pd.DataFrame(found["neurons"]), file)
     if as_json:
-        print_json(found.record())
+        print_json(found)
     else:
         console_inside.show_usage(found)
+
+
+def faithfulness(
+    run: RunFolder,
+    *,
+    texts: Annotated[
+        int, typer.Option(help="Look at so many texts at most.", min=2)
+    ] = 100,
+    split: Annotated[
+        str, typer.Option(help="The texts are of this split: test, validation, train.")
+    ] = "test",
+    seed: Annotated[int, typer.Option(help="Seed of the random order.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether explanations name what the answer rests on.
+
+    The strongest words of a text are left out, the strongest neurons get their mean in
+    the model: what does the probability of the label lose? The exact split is compared
+    with gradients, leaving one out, and a random order. The run's folder keeps the
+    result, which the app and the report show; a second call reads it.
+    """
+    from stc_core.analysis.inside.faithfulness import measured_faithfulness
+    from stc_core.cli import console, console_inside
+
+    with without_collection():
+        opened = open_run(run)
+        classifier = opened.classifier()
+    with console.CountBar("steps") as bar:
+        found = measured_faithfulness(
+            opened,
+            n_texts=texts,
+            split=split,
+            seed=seed,
+            classifier=classifier,
+            progress=bar.show,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        console_inside.show_faithfulness(found)
 
 
 def patch(

@@ -94,7 +94,9 @@ def shrink(
     *,
     limits: Annotated[
         dict[str, Any],
-        SettingOptions(TrainConfig, only=("max_layer", "max_neurons", "tolerance")),
+        SettingOptions(
+            TrainConfig, only=("max_layer", "max_neurons", "tolerance", "stable")
+        ),
     ],
     extract: Annotated[
         bool, typer.Option("--extract", help="Read the texts again if necessary.")

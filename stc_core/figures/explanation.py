@@ -1,6 +1,7 @@
 """Figures of one text: the class probabilities, and the sum that gives its logit."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -115,3 +116,36 @@ def _reach(steps: list[float]) -> list[float]:
         sums.append(at)
     pad = 0.16 * (max(sums) - min(sums) or 1.0)
     return [min(sums) - pad, max(sums) + pad]
+
+
+def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figure:
+    """What the probability loses without each share of the parts, a line by method.
+
+    `part` is a record of `PartScores`. The shares are evenly spaced, since most of them
+    are small; `names` are those of the methods.
+    """
+    ticks = [f"{100 * share:g} %" for share in part["shares"]]
+    lines = [
+        {
+            "type": "scatter",
+            "x": ticks,
+            "y": one["curve_without"],
+            "mode": "lines+markers",
+            "name": names[one["method"]],
+            "line": {
+                "color": PALETTE[place] if one["method"] != "random" else GREY,
+                "dash": "dot" if one["method"] == "random" else "solid",
+            },
+            "hovertemplate": names[one["method"]]
+            + "<br>without %{x}: %{y:.3f}<extra></extra>",
+        }
+        for place, one in enumerate(part["methods"])
+    ]
+    return settle(
+        figure_of(lines),
+        height=320,
+        top=70,
+        legend=True,
+        xaxis={"title": "strongest parts taken away", "type": "category"},
+        yaxis={"title": "loss of probability"},
+    )

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from stc_core.figures.style import (
     MARK,
+    PALETTE,
     diverging_scale,
     figure_of,
     one_line,
@@ -268,3 +269,35 @@ def _bin_hover(row: dict, label: str | None, against: str | None) -> str:
     if label is not None:
         facts.append(f"its {_title(label, against)}: {row['value']:+.3f}")
     return "<br>".join([*facts, "Click to see this site."])
+
+
+def usage_scatter(usage: pd.DataFrame, picked: int) -> go.Figure:
+    """A point for each neuron: what is read of it and what is used, both in logits.
+
+    `usage` has a row for each kept neuron; one that is read under several poolings has
+    one point. The neuron `picked` is marked; a click on a point gives its address.
+    """
+    here = usage.loc[usage["neuron"] == picked]
+    points = usage.drop_duplicates(["site", "index"])
+    traces = [
+        {
+            "type": "scattergl",
+            "mode": "markers",
+            "x": frame["readout"].tolist(),
+            "y": frame["effect"].tolist(),
+            "customdata": addresses_of(frame),
+            "marker": marker,
+            "hovertemplate": "%{customdata}<br>read %{x:.4f}, used %{y:.4f}"
+            "<extra></extra>",
+        }
+        for frame, marker in (
+            (points, {"size": 7, "color": PALETTE[0], "opacity": 0.5}),
+            (here, {"size": 13, "color": MARK, "symbol": "diamond"}),
+        )
+    ]
+    return settle(
+        figure_of(traces),
+        height=340,
+        xaxis={"title": "read by the head", "rangemode": "tozero"},
+        yaxis={"title": "used in the model", "rangemode": "tozero"},
+    )

@@ -1,11 +1,12 @@
-"""Integrated gradients: how much each token moves a logit, through the whole model.
+"""Gradients down to the words: how each token moves a logit, through the whole model.
 
-Source: arXiv 1703.01365, computed by captum. The exact split of the read-out stops at
-the layer that the head reads; integrated gradients go down to the words.
+Integrated gradients (arXiv 1703.01365) and gradient times input, by captum. The exact
+split of the read-out stops at the layer that the head reads; these go down to the
+words.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +41,86 @@ def integrated_gradients(
     start + `error`; the error falls as `n_steps` grows. The default label is the
     predicted one. Raises StcError for an encoder-decoder, which reads each word twice.
     """
+    path = _path_of(classifier, text, label)
+    values = path.integrated(n_steps)
+    found = {
+        "text": text,
+        "label": path.names[path.target],
+        "logit": path.logit,
+        "start": path.start,
+        "error": float(values.sum()) - (path.logit - path.start),
+        "tokens": path.rows(text, values),
+    }
+    return _add_words(classifier, text, found)
+
+
+def gradient_times_input(
+    classifier: BaseClassifier, text: str, *, label: str | None = None
+) -> dict[str, Any]:
+    """The gradient of a logit times the embedding, summed over its width, by token.
+
+    It has `label` and `tokens` like `integrated_gradients`. It is the change to first
+    order if the embedding of the token became 0, from one backward pass. Source:
+    Shrikumar et al. 2016 (arXiv 1605.01713), computed by captum.
+    """
+    path = _path_of(classifier, text, label)
+    found = {
+        "text": text,
+        "label": path.names[path.target],
+        "tokens": path.rows(text, path.at_the_text()),
+    }
+    return _add_words(classifier, text, found)
+
+
+class _Path(NamedTuple):
+    """The way from a blank text to a text, and the logit that is followed on it."""
+
+    backbone: Backbone
+    read: Callable[[Tensor, Tensor], Tensor]
+    tokens: Tensor
+    mask: Tensor
+    blank: Tensor
+    names: list[str]
+    target: int
+    logit: float
+    start: float
+
+    def integrated(self, n_steps: int) -> Float[np.ndarray, " pos"]:
+        """The integrated gradient of each token, by captum."""
+        from captum.attr import LayerIntegratedGradients
+
+        return self._attribute(
+            LayerIntegratedGradients,
+            baselines=self.blank,
+            n_steps=n_steps,
+            internal_batch_size=_BATCH,
+        )
+
+    def at_the_text(self) -> Float[np.ndarray, " pos"]:
+        """The gradient at the text times the embedding, of each token."""
+        from captum.attr import LayerGradientXActivation
+
+        return self._attribute(LayerGradientXActivation)
+
+    def rows(self, text: str, values: np.ndarray) -> list[dict[str, Any]]:
+        """The entry of each token, with its value for the followed class."""
+        names = [self.names[self.target]]
+        return token_rows(self.backbone.spans(text), names, values[:, None])
+
+    def _attribute(self, method: Any, **how: Any) -> Float[np.ndarray, " pos"]:
+        layer = self.backbone.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
+        with self.backbone.alone():  # captum hooks the embeddings: no other text runs
+            gradients: Any = method(self.read, layer).attribute(
+                self.tokens,
+                target=self.target,
+                additional_forward_args=(self.mask,),
+                **how,
+            )
+        return gradients.sum(-1)[0].detach().float().cpu().numpy()
+
+
+def _path_of(classifier: BaseClassifier, text: str, label: str | None) -> _Path:
+    """The path to `text` for the logit of `label`; None: that of the predicted one."""
     check_texts([text])
     backbone = classifier.backbone_
     _check(backbone)
@@ -58,19 +139,8 @@ def integrated_gradients(
     if classifier.words_ is not None:
         said = said + classifier.words_.logits([text])[0]
     target = int(said.argmax()) if label is None else _place(names, label)
-    values = _attribute(
-        backbone, read, tokens, mask, blank=blank, target=target, n_steps=n_steps
-    )
-    difference = float(logits[target] - start[target])
-    found = {
-        "text": text,
-        "label": names[target],
-        "logit": float(logits[target]),
-        "start": float(start[target]),
-        "error": float(values.sum()) - difference,
-        "tokens": token_rows(backbone.spans(text), [names[target]], values[:, None]),
-    }
-    return _add_words(classifier, text, found)
+    ends = float(logits[target]), float(start[target])
+    return _Path(backbone, read, tokens, mask, blank, names, target, *ends)
 
 
 def _add_words(
@@ -93,38 +163,10 @@ def _add_words(
     )
     for row, share in zip(found["tokens"], shares[:, at].tolist(), strict=True):
         row["contribution"][found["label"]] += share
-    total = float(sum(part.contribution[at] for part in parts))
-    return {
-        **found,
-        "logit": found["logit"] + total,
-        "tokens": [*found["tokens"], *rows],
-    }
-
-
-def _attribute(
-    backbone: Backbone,
-    read: Callable[[Tensor, Tensor], Tensor],
-    tokens: Tensor,
-    mask: Tensor,
-    *,
-    blank: Tensor,
-    target: int,
-    n_steps: int,
-) -> Float[np.ndarray, " pos"]:
-    """The integrated gradient of each token for the logit `target`, by captum."""
-    from captum.attr import LayerIntegratedGradients
-
-    layer = backbone.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
-    with backbone.alone():  # captum hooks the embeddings, so no other text may run
-        gradients: Any = LayerIntegratedGradients(read, layer).attribute(
-            tokens,
-            baselines=blank,
-            target=target,
-            additional_forward_args=(mask,),
-            n_steps=n_steps,
-            internal_batch_size=_BATCH,
-        )
-    return gradients.sum(-1)[0].detach().float().cpu().numpy()
+    found = {**found, "tokens": [*found["tokens"], *rows]}
+    if "logit" in found:
+        found["logit"] += float(sum(part.contribution[at] for part in parts))
+    return found
 
 
 def _place(names: Sequence[str], label: str) -> int:

@@ -16,7 +16,9 @@ MOST_SINGLE = 2000
 """The most neurons that a map shows one by one; if there are more, it shows bins or
 pages."""
 MOST_BINS = 700
-NeuronOrder = Literal["importance", "weight", "alike"]
+USED = "used"
+"""The column of what the classifier loses if the model gives the neuron its mean."""
+NeuronOrder = Literal["importance", "use", "weight", "alike"]
 
 
 def classes_of(neurons: pd.DataFrame) -> list[str]:
@@ -88,9 +90,10 @@ def chosen_neurons(
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
-    Within a site they are sorted by falling importance, by falling `strength` for the
-    class `label`, or by similarity, so that similar neurons follow each other. The last
-    order goes by `ranks`, which come from `alike_ranks` unless they are given.
+    Within a site they are sorted by falling importance, by falling use (the column
+    USED), by falling `strength` for the class `label`, or by similarity, so that
+    similar neurons follow each other. The last order goes by `ranks`, which come from
+    `alike_ranks` unless they are given.
     """
     keep = pd.Series(True, index=neurons.index)
     for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
@@ -98,6 +101,8 @@ def chosen_neurons(
             keep &= neurons[column] == wanted
     kept = neurons.loc[keep]
     by = kept[IMPORTANCE].to_numpy(float)
+    if order == "use":
+        by = kept[USED].to_numpy(float)
     if order == "weight" and label is not None:
         by = strength(kept, label, against)
     if order == "alike":

@@ -26,6 +26,7 @@ def shrink_config(
     max_layer: int | None = None,
     max_neurons: int | None = None,
     tolerance: float | None = None,
+    stable: float | None = None,
     option: tuple[int, int] | None = None,
     extract: bool = False,
     name: str = "",
@@ -34,19 +35,26 @@ def shrink_config(
 
     With limits, the result is the same as a training with these limits. With a
     tolerance, it is the cheapest classifier within it; without any argument the
-    tolerance is TOLERANCE. An `option` is a point of the frontier: its depth and its
+    tolerance is TOLERANCE. With `stable` only neurons are kept that this share of
+    halves of the rows choose. An `option` is a point of the frontier: its depth and its
     number of neurons. Raises StcError for a run that cannot be made smaller.
     """
     check_limits(parent)
     layer = _lowered(max_layer, parent.config.train.max_layer)
-    asked = ("max_layer", layer), ("max_neurons", max_neurons), ("tolerance", tolerance)
-    limits: dict[str, Any] = {key: value for key, value in asked if value is not None}
+    asked = {
+        "max_layer": layer,
+        "max_neurons": max_neurons,
+        "tolerance": tolerance,
+        "stable": stable,
+    }
+    limits: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     if not limits and option is None:
         limits = {"tolerance": TOLERANCE}
     train = _limited(parent.config.train, limits)
     if option is None and set(limits) == {"tolerance"}:
         option = _cheapest_option(parent, limits["tolerance"])
     if option is not None:
+        train = train.changed(stable=None)  # an option has all neurons that rank first
         _check_ranking(parent)
         find_option(options_of(parent), option)
     layer, neurons = option or (None, None)

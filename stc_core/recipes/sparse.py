@@ -81,7 +81,8 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         reported=sample.test,
         progress=writer.progress,
     )
-    if (kept := len(fitted.head.features)) < (settings.budget or 0):
+    kept = len(fitted.head.features)
+    if settings.stable is None and kept < (settings.budget or 0):
         asked = f"{settings.budget:,} neurons were asked for"
         writer.note(f"{asked}; only {kept:,} could be ranked, and all are kept.")
     write_frontier(writer, inputs, fitted)
@@ -242,6 +243,7 @@ def _add_stability(
             fitted.head.features,
             depth=fitted.option.layer,
             eta=_eta_of(fitted),
+            size=_size_before(fitted),
             progress=writer.part_of_phase(*_STABILITY),
         )
     except KeyboardInterrupt:
@@ -257,6 +259,11 @@ def _eta_of(fitted: Fitted) -> float | None:
     """The share of each layer's probe weights that limited the neurons, if any did."""
     eta = fitted.chosen.get("eta")
     return None if eta is None else float(eta)
+
+
+def _size_before(fitted: Fitted) -> int:
+    """The number of neurons that a half keeps: of all, before the stable ones."""
+    return int(fitted.chosen.get("neurons_before", len(fitted.head.features)))
 
 
 def _add_control(

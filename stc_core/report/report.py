@@ -123,7 +123,7 @@ def _limit_sentences(
     )
     yield (
         "If a label can be **read** at a layer, that does not mean that the model uses "
-        "it there. Nothing was changed in the model: no neuron was switched off."
+        "it there. The scores of the layers change nothing in the model."
     )
     yield (
         "Many neurons carry nearly the same information, so another choice of neurons "
@@ -153,6 +153,11 @@ _PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] 
         "Would other rows keep the same neurons?",
         sections.stability_section,
         (RunFile.STABILITY,),
+    ),
+    (
+        "Do explanations name what the answer rests on?",
+        sections.faithfulness_section,
+        (RunFile.FAITHFULNESS,),
     ),
     ("What the classifier gets wrong", sections.mistakes, (RunFile.PREDICTIONS,)),
     (

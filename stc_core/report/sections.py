@@ -31,6 +31,7 @@ from stc_core.analysis.summary import (
     PARENT_CURVES,
     layer_story,
     more_rows,
+    stable_choice,
     stable_neurons,
 )
 from stc_core.analysis.verdict import result_verdict
@@ -49,6 +50,8 @@ from stc_core.figures.neurons import neuron_map
 from stc_core.figures.trade import depth_curve, neuron_curve, rows_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
+from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
 from stc_core.recipe_table import RECIPES
 from stc_core.report.html import bullets, html_chart, html_table, paragraph
@@ -173,6 +176,35 @@ def stability_section(run: Run, metrics: RunMetrics) -> str:
     return bullets(stable_neurons(run.stability))
 
 
+def faithfulness_section(run: Run, metrics: RunMetrics) -> str:
+    """Whether explanations name what the answer rests on: sentences and two tables."""
+    record, body = run.faithfulness, ""
+    columns = ["explanation", "comprehensiveness", "95 %", "sufficiency", "95 %"]
+    for name in ("words", "neurons"):
+        part = record[name]
+        rows = [
+            (
+                METHODS[one["method"]],
+                *_score(one, "comprehensiveness"),
+                *_score(one, "sufficiency"),
+            )
+            for one in part["methods"]
+        ]
+        table = html_table(f"faithful_{name}", columns, rows)
+        title = paragraph(f"**Over {name}**, {part['n_texts']:,} texts")
+        body += title + bullets(faithfulness_sentences(part, name)) + table
+    return body + paragraph(
+        "Comprehensiveness: what the probability of the label loses without the "
+        "strongest parts; more is better. Sufficiency: what it loses with these "
+        "alone; less is better. Means over 1, 5, 10, 20 and 50 % of the parts."
+    )
+
+
+def _score(scores: dict[str, Any], name: str) -> tuple[str, str]:
+    found = scores[name]
+    return f"{found['mean']:.3f}", f"{found['low']:.2f} to {found['high']:.2f}"
+
+
 def neurons(run: Run, metrics: RunMetrics) -> str:
     """The map of the kept neurons, and a table of the most important ones."""
     if not (run.has(RunFile.NEURONS) and run.has(RunFile.ACTIVATIONS)):
@@ -193,8 +225,9 @@ def neurons(run: Run, metrics: RunMetrics) -> str:
         for place, row in enumerate(records(top))
     ]
     columns = ["neuron", "importance", "strongest weights", "highest texts"]
-    return html_chart(neuron_map(shown), "neurons", alt=alt, note=note) + html_table(
-        "neurons", columns, rows
+    chart = html_chart(neuron_map(shown), "neurons", alt=alt, note=note)
+    return (
+        bullets(stable_choice(metrics)) + chart + html_table("neurons", columns, rows)
     )
 
 

@@ -23,6 +23,8 @@ class RunFile(StrEnum):
     CURVES = "curves.parquet"  # classifiers that were considered
     LEARNING = "learning_curve.json"  # accuracy by number of rows, and its forecast
     STABILITY = "stability.json"  # how often halves of the rows keep each neuron
+    USAGE = "usage.json"  # what the model uses of each kept neuron
+    FAITHFULNESS = "faithfulness.json"  # what answers lose without what is named
     FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
     SALIENCE = "salience.safetensors"  # importances of all features
     PROBE_WEIGHTS = "probe_weights.safetensors"  # the best probe of each site
@@ -129,6 +131,15 @@ FRAME_COLUMNS: dict[str, dict[str, str]] = {
         "index": "which neuron of the site",
         "pooling": "how its values are pooled",
         "frequency": "share of the selections on half of the rows that keep it",
+    },
+    "neuron_usage": {
+        "neuron": "place in `neurons`",
+        "site": "where it is read",
+        "index": "which neuron of the site",
+        "pooling": "how its values are pooled",
+        "readout": "what the head reads of it, all poolings together, in logits",
+        "effect": "what the classifier loses if it gets its mean in the model",
+        "effect_last_layer": "what a head on the last layer loses",
     },
     "probes": _PROBES,
     "control": {**_PROBES, "best": "as in `probes`, for shuffled labels"},

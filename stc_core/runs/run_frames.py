@@ -88,6 +88,13 @@ def stability_frame(record: Mapping[str, Any], neurons: pd.DataFrame) -> pd.Data
     return frame.assign(frequency=record["frequency"])
 
 
+def usage_frame(record: Mapping[str, Any], neurons: pd.DataFrame) -> pd.DataFrame:
+    """What is read and used of each kept neuron; its poolings have one use."""
+    used = pd.DataFrame(record["neurons"]).drop(columns="layer")
+    frame = neurons[["neuron", "site", "index", "pooling"]]
+    return frame.merge(used, on=["site", "index"], how="left", validate="many_to_one")
+
+
 def learning_frame(record: Mapping[str, Any]) -> pd.DataFrame:
     """The measured accuracies and the forecasts."""
     scores, errors = np.array(record["scores"]), np.array(record["errors"])
@@ -179,6 +186,11 @@ class RunFrames:
         return stability_frame(self.stability, self.neurons)
 
     @property
+    def neuron_usage(self) -> pd.DataFrame:
+        """What is read and what the model uses of each kept neuron."""
+        return usage_frame(self.usage, self.neurons)
+
+    @property
     def epochs(self) -> pd.DataFrame:
         """`tuning` as a table, with a row for each epoch."""
         return epoch_frame(self.tuning)
@@ -220,6 +232,16 @@ class RunFrames:
         Only runs of the preset stc have it, and none with very few rows.
         """
         return read_json(self._written(RunFile.STABILITY))
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """The record of a `Usage`; `stc ablate --usage` measures and keeps it."""
+        return read_json(self._written(RunFile.USAGE))
+
+    @property
+    def faithfulness(self) -> dict[str, Any]:
+        """What answers lose without what explanations name; `stc faithfulness`."""
+        return read_json(self._written(RunFile.FAITHFULNESS))
 
     @property
     def tuning(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_explain_shows_the_decision(stc: Stc, run: Path):
     neurons = [line for line in lines if "mlp.5 #" in line]
     assert "mlp.5 #1 · max" in neurons[0] and "+1.50" in neurons[0]
     assert "mlp.5 #2 · max" in neurons[1] and "-0.70" in neurons[1]
-    assert "3 more" in said.out and "+1.10" in said.out
+    assert "3 other neurons" in said.out and "+1.10" in said.out
 
 
 def test_explain_as_json_is_only_json(stc: Stc, run: Path):

@@ -1,13 +1,17 @@
 """The commands that change neurons inside the model of a real run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from helpers.command import Stc
+from stc_core.analysis.inside import faithfulness as over
+from stc_core.analysis.inside.kept import is_current
 from stc_core.interpret.interventions import effects
+from stc_core.runs.run import Run
 
 FEW = ("--texts", 8, "--split", "validation")
 
@@ -37,10 +41,10 @@ def test_ablate_tells_the_effect_beside_random_sets(stc: Stc, run_folder: Path):
 
 
 def test_usage_is_a_table_with_a_row_for_each_neuron(
-    stc: Stc, run_folder: Path, tmp_path: Path
+    stc: Stc, run_folder: Path, tmp_path: Path, monkeypatch
 ):
-    out = tmp_path / "usage.csv"
-    said = stc("ablate", run_folder, *FEW, "--usage", "--out", out)
+    out, own = tmp_path / "usage.csv", shutil.copytree(run_folder, tmp_path / "own")
+    said = stc("ablate", own, *FEW, "--usage", "--out", out)
     assert said.code == 0, said.err
     assert "Rank correlation of what is read and what is used" in said.out
     kept = pd.read_parquet(run_folder / "neurons.parquet")
@@ -49,6 +53,41 @@ def test_usage_is_a_table_with_a_row_for_each_neuron(
     assert len(table) == len(places)
     merged = table.merge(places, on=["site", "index"])
     assert len(merged) == len(table)
+    run = Run.open(own)
+    frame = run.neuron_usage
+    assert frame["neuron"].tolist() == kept["neuron"].tolist()
+    by_place = table.set_index(["site", "index"])["effect"]
+    first = frame.iloc[0]
+    assert first["effect"] == pytest.approx(by_place[first["site"], first["index"]])
+    # What was measured is read again, unless it is of another head.
+    monkeypatch.setattr("stc_core.analysis.inside.use.measure_usage", None)
+    assert stc("ablate", own, *FEW, "--usage", "--json").code == 0
+    assert is_current(run, run.usage)
+    assert not is_current(run, {**run.usage, "head": "another"})
+
+
+def test_faithfulness_is_measured_once_and_kept(
+    stc: Stc, run_folder: Path, tmp_path: Path, monkeypatch
+):
+    own = shutil.copytree(run_folder, tmp_path / "own")
+    few = "--texts", 3
+    said = stc("faithfulness", own, *few)
+    assert said.code == 0, said.err
+    assert "Over words" in said.out
+    assert "Over neurons" in said.out
+    assert "Without the words that the exact split puts first" in " ".join(
+        said.out.split()
+    )
+    monkeypatch.setattr(over, "faithfulness_over_words", None)
+    told = stc("faithfulness", own, *few, "--json")
+    assert told.code == 0, told.err
+    record = json.loads(told.out)
+    assert record == Run.open(own).faithfulness
+    corpus = pd.read_parquet(own / "corpus.parquet")
+    rows, splits = corpus["row"].tolist(), corpus["split"].tolist()
+    for case in record["words"]["cases"]:
+        assert rows[case["example"]] == case["row"]
+        assert splits[case["example"]] == "test"
 
 
 def test_patch_shows_both_texts_and_the_patched_one(stc: Stc, run_folder: Path):

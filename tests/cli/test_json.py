@@ -40,9 +40,11 @@ EXAMPLES: dict[str, tuple[tuple[object, ...], ...]] = {
     "stc explain": (
         ("RUN", "--text", "a parcel", "--gradients"),
         ("RUN", "--row", 3),
+        ("RUN", "--text", "a parcel", "--leave-out"),
     ),
     "stc ablate": (("RUN", "--top", 3, "--random", 1, "--texts", 6),),
     "stc patch": (("RUN", "--text", "a parcel", "--donor", "a refund", "--top", 3),),
+    "stc faithfulness": (("COPY", "--texts", 2),),
     "stc activations": (
         ("TABLE", "--out", "NEW.safetensors", "--site", "resid.1"),
         ("TABLE", "--out", "NEW.safetensors", "--site", "resid.1", "--tokens"),
@@ -118,6 +120,7 @@ def places(
     )
     return {
         "RUN": run_folder,
+        "COPY": shutil.copytree(run_folder, tmp_path / "copy"),
         "MINE": mine.folder.name,
         "FAILED": failed.folder,
         "MESSAGES": messages,
@@ -186,10 +189,11 @@ def test_the_keys_of_a_report_are_those_of_its_type():
     assert shape.sometimes == rare
 
 
-def test_usage_has_keys_of_its_own(stc: Stc, run_folder: Path):
+def test_usage_has_keys_of_its_own(stc: Stc, run_folder: Path, tmp_path: Path):
+    own = shutil.copytree(run_folder, tmp_path / "own")
     text = PAGE.read_text("utf-8").partition("With `--usage`")[2].partition("\n")[0]
     told = set(re.findall(r"`(\w+)`", text))
-    found = json.loads(stc("ablate", run_folder, "--usage", "--texts", 6, "--json").out)
+    found = json.loads(stc("ablate", own, "--usage", "--texts", 6, "--json").out)
     assert told == found.keys() | found["neurons"][0].keys()
 
 

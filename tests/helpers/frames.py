@@ -244,3 +244,38 @@ def stability(**changes: Any) -> dict[str, Any]:
         "always": 40,
         **changes,
     }
+
+
+def faithful_part(
+    *,
+    best: float = 0.5,
+    ahead: tuple[float, float, float] = (0.1, 0.05, 0.15),
+    missing: dict[str, str] | None = None,
+    cases: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The record of a `PartScores` of three methods; leave one out has `best`."""
+
+    def of(mean: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+
+    scores = {"readout": 0.4, "leave_one_out": best, "random": 0.03}
+    leads = {"readout": (0, 0, 0), "leave_one_out": ahead, "random": (-0.4, -0.5, -0.3)}
+    return {
+        "n_texts": 50,
+        "mean_parts": 20.0,
+        "shares": [0.01, 0.05, 0.1, 0.2, 0.5],
+        "methods": [
+            {
+                "method": name,
+                "comprehensiveness": of(score),
+                "sufficiency": of(0.1),
+                "ahead": dict(zip(("mean", "low", "high"), leads[name], strict=True)),
+                "curve_without": [score] * 5,
+                "curve_alone": [0.1] * 5,
+            }
+            for name, score in scores.items()
+        ],
+        "missing": missing or {},
+        "same_top": 0.43,
+        "cases": cases or [],
+    }

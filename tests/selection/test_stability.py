@@ -1,15 +1,23 @@
 """The selection on halves: the telling columns come again, noise does not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from helpers.frames import stability as record_of
 from helpers.toy_features import SITES, WIDTH, Toy, make
-from stc_core.analysis.summary import stable_neurons
+from stc_core.analysis.summary import stable_choice, stable_neurons
+from stc_core.errors import StcError
 from stc_core.selection import stability as stability_module
 from stc_core.selection.folds import stratified_halves
 from stc_core.selection.ranking import JointColumns, importances_of, rank_columns
-from stc_core.selection.stability import Stability, measure_stability
+from stc_core.selection.stability import (
+    Stability,
+    keep_stable,
+    measure_stability,
+)
+from stc_core.selection.stc import NO_ROWS, fit_stc
 from stc_core.types import Feature
 
 
@@ -99,3 +107,66 @@ def test_the_sentences_hold_the_numbers():
     assert "one of many sets" in said
     sure = stable_neurons(record_of(always=700))
     assert "one of many sets" not in " ".join(sure)
+
+
+def test_only_stable_columns_are_kept_and_their_score_stands_beside_the_other(toy: Toy):
+    fitted = fit_stc(toy.read, toy.task, toy.probes(), reported=toy.test)
+    arguments = toy.read, toy.task, toy.probes(), fitted
+    found = keep_stable(*arguments, share=0.9, reported=toy.test)
+    kept = set(found.head.features)
+    assert kept >= set(toy.telling)
+    assert len(kept) < len(fitted.head.features)
+    measured = measure(toy, list(kept), size=len(fitted.head.features))
+    assert (measured.frequency >= 0.9).all()
+    option = found.option
+    assert option is not None
+    assert option.neurons == len(kept)
+    right = found.held_logits.argmax(axis=1) == toy.task.codes[found.held]
+    assert option.accuracy == pytest.approx(right.mean())
+    assert fitted.option is not None
+    assert found.chosen["accuracy_before"] == fitted.option.accuracy
+    assert found.chosen["neurons_before"] == len(fitted.head.features)
+    assert found.options[-1] is option
+    assert [one.neurons for one in found.options[:-1]] == [
+        one.neurons for one in fitted.options
+    ]
+    again = keep_stable(*arguments, share=0.9, reported=toy.test)
+    assert again.head.features == found.head.features
+
+
+def test_each_fold_chooses_its_own_stable_columns(toy: Toy):
+    """No held row takes part in the choice by which it is judged."""
+    fitted = fit_stc(toy.read, toy.task, toy.probes())
+    found = keep_stable(
+        toy.read, toy.task, toy.probes(), fitted, share=0.6, reported=NO_ROWS
+    )
+    assert len(found.fold_heads) == 5
+    assert len({head.features for head in found.fold_heads}) > 1
+
+
+def test_a_share_that_no_column_reaches_is_refused():
+    noise = make(strength=0.0)
+    fitted = fit_stc(noise.read, noise.task, noise.probes(), budget=1)
+    with pytest.raises(StcError, match=r"stable.*neurons are left"):
+        keep_stable(
+            noise.read,
+            noise.task,
+            noise.probes(),
+            fitted,
+            share=1.0,
+            reported=NO_ROWS,
+        )
+
+
+def test_the_sentence_on_stable_neurons_tells_both_scores():
+    chosen = {"stable": 0.9, "neurons_before": 1669, "accuracy_before": 0.82}
+    metrics: Any = {
+        "chosen": chosen,
+        "neurons": {"selected": 134},
+        "validation": {"accuracy": 0.8},
+    }
+    (said,) = stable_choice(metrics)
+    assert "only the 134 neurons that at least 90.0 % of the halves choose" in said
+    assert "accuracy of 80.0 %, and all 1,669 have 82.0 %" in said
+    metrics["chosen"] = {}
+    assert stable_choice(metrics) == []

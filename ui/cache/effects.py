@@ -8,17 +8,23 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pandas as pd
 import streamlit as st
 
-from stc_core.interpret.interventions.edits import parse_neurons
-from stc_core.interpret.interventions.effect_records import Effect
+from stc_core.analysis.inside.kept import is_current
+from stc_core.interpret.interventions.edits import Neurons, parse_neurons
+from stc_core.interpret.interventions.effect_records import Effect, Patch
 from stc_core.interpret.interventions.effects import EffectStudy, study_of
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
+from stc_core.types import silent
 from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
 
 READ_TEXTS = 100
 """Answers to at most so many texts are looked at, for each set of neurons."""
+FAITHFUL_TEXTS = 40
+"""Explanations of at most so many texts are judged from a page."""
 MOST_EFFECTS = 64
 
 
@@ -61,16 +67,57 @@ def effect_on(
     if (known := kept.get(key)) is not None:
         return known
     study = _study(run, progress)
-    kind, value = asked.chosen
-    if kind == "neuron":
-        neurons = parse_neurons([str(value)], study.backbone.widths)
-    else:
-        neurons = study.kept if value is None else study.of_layer(int(value))
+    neurons = _neurons(study, asked.chosen)
     effect = study.effect(neurons, how=asked.how, steer=asked.steer, progress=progress)
     kept[key] = effect
     while len(kept) > MOST_EFFECTS:
         kept.popitem(last=False)
     return effect
+
+
+def faithfulness_on(
+    run: Run, *, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The faithfulness of the explanations of `run`, which its folder then keeps."""
+    from stc_core.analysis.inside.faithfulness import measured_faithfulness
+
+    return measured_faithfulness(
+        run, n_texts=FAITHFUL_TEXTS, classifier=neuron_reader(run), progress=progress
+    )
+
+
+def usage_of_neurons(run: Run) -> pd.DataFrame | None:
+    """What is read and used of each kept neuron of `run`, in their order.
+
+    None if it was not measured, or for another head than the run has now.
+    """
+    if not run.has(RunFile.USAGE) or not is_current(run, read(run, "usage")):
+        return None
+    return read(run, "neuron_usage")
+
+
+def usage_on(run: Run, *, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """What the model of `run` uses of each neuron, which its folder then keeps."""
+    from stc_core.analysis.inside.use import measured_usage
+
+    study = _study(run, progress)
+    return measured_usage(run, n_texts=READ_TEXTS, study=study, progress=progress)
+
+
+def patch_on(run: Run, text: str, donor: str, chosen: tuple[str, Any]) -> Patch:
+    """The answers to `text` with neurons that have the values of the text `donor`.
+
+    `chosen` is as in `Asked`.
+    """
+    study = _study(run, silent)
+    return study.patch(text, donor, _neurons(study, chosen))
+
+
+def _neurons(study: EffectStudy, chosen: tuple[str, Any]) -> Neurons:
+    kind, value = chosen
+    if kind == "neuron":
+        return parse_neurons([str(value)], study.backbone.widths)
+    return study.kept if value is None else study.of_layer(int(value))
 
 
 def _study(run: Run, progress: Any) -> EffectStudy:

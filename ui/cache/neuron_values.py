@@ -240,6 +240,23 @@ def flips(run: Run, text: str, fold: int) -> CounterfactualSearch:
     return _flips(*run_key(run), text, fold, run)
 
 
+@st.cache_data(max_entries=64, show_spinner="Leaving out each word …")
+def _left_out(
+    folder: str, written: int, text: str, fold: int, _run: Run
+) -> dict[str, Any]:
+    from stc_core.interpret.occlusion import leave_words_out
+
+    return leave_words_out(classifier_by(_run, fold), text)
+
+
+def left_out_words(run: Run, text: str, fold: int) -> dict[str, Any]:
+    """What each logit of `text` loses without each of its words, by `classifier_by`.
+
+    Each shortened text is run through the model. StcError for a text of one word.
+    """
+    return _left_out(*run_key(run), text, fold, run)
+
+
 @st.cache_data(max_entries=32, show_spinner="Measuring distances …")
 def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
     from stc_core.interpret.nearest_texts import distances

@@ -17,7 +17,7 @@ from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.interpret.exemplars import activations_by_token as token_values_of
 from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
-from stc_core.runs.layout import RunFile
+from stc_core.runs.layout import FRAME_COLUMNS, RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import RunSummary
 from stc_core.runs.status import BUSY
@@ -43,6 +43,9 @@ _FILES = {
     "tuning": RunFile.TUNING,
     "learning": RunFile.LEARNING,
     "stability": RunFile.STABILITY,
+    "usage": RunFile.USAGE,
+    "neuron_usage": RunFile.USAGE,
+    "faithfulness": RunFile.FAITHFULNESS,
     "probes": RunFile.PROBES,
     "by_class": RunFile.CLASSES,
     "control": RunFile.CONTROL,
@@ -63,7 +66,8 @@ def read(run: Run, part: str) -> Any:
     """
     path = run.folder / _FILES[part]
     key = str(run.folder), part, stamp(path)
-    return _own(_frame(*key)) if path.suffix == ".parquet" else _read(*key)
+    is_frame = path.suffix == ".parquet" or part in FRAME_COLUMNS
+    return _own(_frame(*key)) if is_frame else _read(*key)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)

@@ -5,6 +5,7 @@ import streamlit as st
 from stc_core.runs.run import Run
 from ui.cache.run_files import examples, read, slice_mask
 from ui.errors.confusions import choose_rows, show_confusions, show_scores, show_texts
+from ui.errors.faithful import show_faithfulness
 from ui.errors.label_errors import mislabelled_rows
 from ui.errors.slices import show_slices
 from ui.errors.trust import show_trust
@@ -17,6 +18,7 @@ _TABS = {
     "slices": "Slices",
     "confidence": "Confidence",
     "labels": "Wrong labels",
+    "explanations": "Explanations",
 }
 _FIELDS = {"confusions": ("label", "predicted", "words"), "confidence": ("words",)}
 """The filters that apply to what a tab shows."""
@@ -29,6 +31,8 @@ def show_page() -> None:
     with container:
         if tab == "labels":
             mislabelled_rows(run)
+        elif tab == "explanations":
+            show_faithfulness(run)
         else:
             _about_predictions(run, tab)
 

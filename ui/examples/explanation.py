@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from stc_core.errors import StcError
 from stc_core.figures.attention import attended_tokens
 from stc_core.figures.explanation import probability_bars, top_classes, waterfall
 from stc_core.figures.text_lists import ClassRow, class_list
@@ -22,7 +23,7 @@ from stc_core.interpret.explanation import (
     words,
 )
 from stc_core.runs.run import Run
-from ui.cache.neuron_values import address_of, has_neurons
+from ui.cache.neuron_values import address_of, has_neurons, left_out_words
 from ui.cache.run_files import gradients
 from ui.charts.chart import chart
 from ui.shell.page_list import NEURONS
@@ -34,6 +35,18 @@ THROUGH = (
     "How much each word moves the logit when the words change from blank to these, "
     "through all layers of the model. It is slower than the split of the readout above."
 )
+SPLIT, LEFT_OUT = "Exact split", "Leave one out"
+WAYS_HELP = (
+    "Exact split: how much of the logit is read at each word; the parts add up. Leave "
+    "one out: how much the logit falls if the word is taken out and the model reads "
+    "the text again."
+)
+LEFT_OUT_MEANS = (
+    "What the logit loses if the model reads the text without this word. It is a "
+    "cause, but the losses do not add up: of two words that say the same, each alone "
+    "is worth little."
+)
+JOINED = " The text is long, so neighbouring words are left out together."
 ATTENDED = (
     "The share of each word in what attention reads. Special tokens and the maximum "
     "and mean of all words are read, too. A share says what the head looks at. It is "
@@ -52,8 +65,11 @@ def explained_class(explanation: dict[str, Any]) -> str:
     return str(label if label in explanation["probabilities"] else explanation["label"])
 
 
-def draw_words(explanation: dict[str, Any], text: str) -> None:
-    """Show the words for and against a class, and the choice of that class."""
+def draw_words(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Show the words for and against a class, and the choice of that class.
+
+    They are coloured by the exact split, or by what the logit loses without each.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         default = f"the predicted class: {explanation['label']}"
         pick(
@@ -70,11 +86,39 @@ def draw_words(explanation: dict[str, Any], text: str) -> None:
                 "Contrast", 0.2, 2.0, 1.0, 0.1, key="gamma", help=CONTRAST
             )
             several = st.toggle("Each of the likeliest classes", key="each_class")
+    shown = _with_chosen_words(run, explanation, text)
     label = explained_class(explanation)
-    (show_likeliest_classes if several else show_one_class)(
-        explanation, text, label, gamma
-    )
+    (show_likeliest_classes if several else show_one_class)(shown, text, label, gamma)
     _attended(explanation, text, label)
+
+
+def _with_chosen_words(
+    run: Run, explanation: dict[str, Any], text: str
+) -> dict[str, Any]:
+    """The explanation, with its words measured by leaving out if the user wants that.
+
+    A classifier that decides level by level has no such choice.
+    """
+    if "levels" in explanation:
+        return explanation
+    way = st.segmented_control(
+        "Words by",
+        [SPLIT, LEFT_OUT],
+        default=SPLIT,
+        required=True,
+        key="words_by",
+        help=WAYS_HELP,
+        label_visibility="collapsed",
+    )
+    if way == SPLIT:
+        return explanation
+    try:
+        found = left_out_words(run, text, explanation["fold"])
+    except StcError:
+        st.info("The model reads one word of this text. Without it nothing is left.")
+        return explanation
+    st.caption(LEFT_OUT_MEANS + (JOINED if found["joined"] else ""))
+    return {**explanation, "tokens": found["tokens"]}
 
 
 def draw_parts(run: Run, explanation: dict[str, Any], truth: str | None) -> None:

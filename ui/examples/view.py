@@ -40,7 +40,7 @@ def show_page() -> None:
         text, fold = chosen.text, choose_head(chosen)
         explanation = explain_text(run, text, fold)
         say_whose_answer(chosen, explanation)
-        draw_words(explanation, text)
+        draw_words(run, explanation, text)
     draw_parts(run, explanation, chosen.label)
     draw_gradients(run, explanation, text)
     if has_texts:

@@ -13,6 +13,7 @@ from stc_core.interpret.interventions.sentences import effect_sentences
 from stc_core.runs.run import Run
 from ui.cache.effects import READ_TEXTS, Asked, effect_on, is_measured
 from ui.charts.chart import chart
+from ui.neurons.patch import show_patch
 from ui.shell.messages import escape, show_error
 
 _ABOUT = (
@@ -21,11 +22,13 @@ _ABOUT = (
     "grey dot is a random set: as many neurons, from the same places, which vary as "
     "much."
 )
+PATCH = "patch"
 WAYS = {
     "mean": "Set to the mean",
     "zero": "Set to 0",
     "resample": "Take from another text",
     "steer": "Steer",
+    PATCH: "Patch one text",
 }
 
 
@@ -53,7 +56,12 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
             steer = st.number_input(
                 "Standard deviations", -20.0, 20.0, 3.0, 1.0, key="inside_steer"
             )
-        pressed = st.button("Measure", type="primary", icon=":material/science:")
+        pressed = how != PATCH and st.button(
+            "Measure", type="primary", icon=":material/science:"
+        )
+    if how == PATCH:
+        show_patch(run, chosen)
+        return
     if how == "steer" and steer == 0:
         st.info("Steering by 0 changes nothing. Choose another number.")
         return

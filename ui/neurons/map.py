@@ -9,18 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from stc_core.figures.activity import (
-    FEW,
-    MOST_ACTIVITY_CLASSES,
-    activation_rows,
-    class_rows,
-    density_rows,
-    weight_bars,
-)
 from stc_core.figures.neurons import bin_map, neuron_map
 from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
     MOST_SINGLE,
+    USED,
     NeuronOrder,
     addresses_of,
     bin_of,
@@ -31,15 +24,14 @@ from stc_core.interpret.neuron_table import (
     number_at,
     page_of,
     strength,
-    weights_of,
 )
 from stc_core.poolings import POOLING_RULES
-from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
-from ui.cache.neuron_values import address_of, alike_ranks_of, values_of
+from ui.cache.effects import usage_of_neurons
+from ui.cache.neuron_values import address_of, alike_ranks_of
 from ui.cache.run_files import read
-from ui.cache.texts import run_key, texts_of
+from ui.cache.texts import run_key
 from ui.charts.chart import chart
 from ui.shell.messages import escape
 from ui.shell.widgets import FIELD_LINE
@@ -54,13 +46,16 @@ NO_OTHER_CLASS = "compare with class"
 ALL_LAYERS = "all layers"
 _ORDERS: dict[NeuronOrder, str] = {
     "importance": "importance",
+    "use": "use",
     "weight": "weight",
     "alike": "similarity",
 }
 ORDER_HELP = (
-    "Weight: the weight for the class chosen under *Colour by*. Similarity: neurons "
-    "with similar weights over all classes stand side by side (hierarchical clustering "
-    f"of the first {MOST_CLUSTERED:,} of a site; each other one joins the nearest)."
+    "Importance: what the classifier reads. Use: what it loses if the model gives the "
+    "neuron its mean (measured in the panel *Read and used*). Weight: the weight for "
+    "the class chosen under *Colour by*. Similarity: neurons with similar weights over "
+    "all classes stand side by side (hierarchical clustering of the first "
+    f"{MOST_CLUSTERED:,} of a site; each other one joins the nearest)."
 )
 MOST_LISTED = 200
 """The most neurons in the list at once: 5,000 would take a browser half a second."""
@@ -69,18 +64,6 @@ LISTED_HELP = (
     "its full name or click its square."
 )
 _SIGNS = "Blue: for the class. Orange: against it."
-WEIGHT_HELP = (
-    "How much the logit of the class changes when the neuron is one standard deviation "
-    f"more active. {_SIGNS}"
-)
-DENSITY_HELP = (
-    "Each curve is scaled to its own peak. A tick marks the median. For a class with "
-    f"fewer than {FEW} texts, each text is drawn as a point."
-)
-
-
-NARROW_PX = 26
-"""The height of the row of a class beside the map, in pixels."""
 
 
 class Filters(NamedTuple):
@@ -118,8 +101,10 @@ class _Shown(NamedTuple):
         """The neurons from the strongest on, or in the order of the map if alike."""
         if self.by.order == "alike":
             return self.frame
-        falling = np.argsort(-strength(self.frame, **self.colours), kind="stable")
-        return self.frame.iloc[falling]
+        by = strength(self.frame, **self.colours)
+        if self.by.order == "use":
+            by = self.frame[USED].to_numpy(float)
+        return self.frame.iloc[np.argsort(-by, kind="stable")]
 
 
 def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
@@ -152,12 +137,14 @@ def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     return label, against
 
 
-def order_of(label: str | None, *, row: Any) -> NeuronOrder:
+def order_of(label: str | None, *, row: Any, used: bool = False) -> NeuronOrder:
     """Draw the choice of the order in a site; return it.
 
-    The order by weight is offered only if a class is chosen.
+    The order by weight is offered only if a class is chosen, that by use only if the
+    run knows what is used.
     """
-    known = [order for order in _ORDERS if order != "weight" or label is not None]
+    offered = {"weight": label is not None, "use": used}
+    known = [order for order in _ORDERS if offered.get(order, True)]
     return pick(
         "order",
         "Sort a site by",
@@ -202,7 +189,10 @@ def filters(run: Run) -> _Shown:
         widget=more.pills,
         optional=True,
     )
-    order = order_of(label, row=more)
+    usage = usage_of_neurons(run)
+    if usage is not None:
+        neurons = neurons.assign(**{USED: usage["effect"].to_numpy()})
+    order = order_of(label, row=more, used=usage is not None)
     by = Filters(kind, pooling, layer, label, against, order)
     ranks = alike_ranks_of(run) if order == "alike" else None
     return _Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
@@ -336,6 +326,8 @@ def choose_neuron(run: Run, shown: _Shown) -> int:
 def _order_in_words(by: Filters) -> str:
     if by.order == "alike":
         return "in the order of the map"
+    if by.order == "use":
+        return "from the most used on"
     return "by importance" if by.label is None else "from the highest weight on"
 
 
@@ -347,46 +339,3 @@ def by_name(names: Mapping[str, str], text: str) -> str | None:
             return address
     st.toast(f"No neuron of this run is called “{text}”.", icon=":material/search_off:")
     return None
-
-
-def show_weights(run: Run, neuron: dict[str, Any], label: str | None) -> None:
-    """Draw the weights of one neuron by class, and below them its activations."""
-    weights = weights_of(neuron)
-    values = values_of(run, neuron["neuron"])
-    classes = class_rows(weights, label)
-    st.markdown("**Weight for each class**", help=WEIGHT_HELP)
-    figure = weight_bars(weights, classes, row_px=NARROW_PX)
-    chart(figure, "weights", alt="Signed weight per class")
-    show_frequency(run, neuron)
-    if len(weights) > len(classes):
-        st.caption(f"The {MOST_ACTIVITY_CLASSES} strongest of {len(weights)} classes.")
-    rows = density_rows if activity_heading() == "density" else activation_rows
-    texts = texts_of(run)
-    example, marks = context().example, {}
-    if example is not None and example < len(values):
-        marks = {texts.place(example): float(values[example])}
-    figure = rows(values, texts.labels, classes, marks=marks, row_px=NARROW_PX)
-    chart(figure, "density", alt="Activation by class")
-
-
-def show_frequency(run: Run, neuron: dict[str, Any]) -> None:
-    """Say how often other rows keep this neuron, if the run measured it."""
-    if not run.has(RunFile.STABILITY):
-        return
-    stability = read(run, "stability")
-    share, times = stability["frequency"][neuron["neuron"]], stability["n_selections"]
-    st.caption(f"Chosen on {round(share * times)} of {times} halves of the rows.")
-
-
-def activity_heading() -> str:
-    """Draw the heading of the activations; return how they are drawn."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**How active, by class**", help=DENSITY_HELP, width="stretch")
-        return st.segmented_control(
-            "Draw as",
-            ["density", "counts"],
-            default="density",
-            required=True,
-            key="activity",
-            label_visibility="collapsed",
-        )

@@ -35,6 +35,7 @@ from ui.cache.run_files import read, token_values, wait_for_reader
 from ui.cache.texts import texts_of
 from ui.neurons.ablation import show_ablation
 from ui.neurons.inside import show_effect_inside
+from ui.neurons.use import show_use
 from ui.shell.messages import escape
 from ui.shell.widgets import places_table
 from ui.state.navigation import context, pick, remember
@@ -61,6 +62,7 @@ def show_panels(run: Run, neuron: dict[str, Any]) -> None:
         "Other runs": other_runs,
         "Ablate it": show_ablation,
         "In the model": show_effect_inside,
+        "Read and used": show_use,
     }
     # A link with a typed text opens the panel that shows this neuron on that text.
     side = pick(

@@ -5,9 +5,10 @@ import streamlit as st
 from stc_core.interpret.neuron_table import one_of
 from ui.cache.neuron_values import has_neurons
 from ui.cache.run_files import read, spells_labels
-from ui.neurons.map import choose_neuron, filters, show_map, show_weights
+from ui.neurons.map import choose_neuron, filters, show_map
 from ui.neurons.panels import show_panels
 from ui.neurons.search import show_search
+from ui.neurons.weights import show_weights
 from ui.neurons.words import show_words
 from ui.shell.frame import pick_run
 from ui.shell.widgets import FIGURE_AND_TEXT

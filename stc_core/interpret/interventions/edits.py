@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from stc_core.backbone.backbone import Backbone
@@ -83,6 +83,25 @@ def edit_of(
     return Edit(frozenset(neurons), change)
 
 
+def mean_edit(
+    backbone: Backbone,
+    chosen: Mapping[Site, Bool[np.ndarray, "batch width"]],
+    reference: Reference,
+    batch: TextBatch,
+) -> Edit:
+    """An edit that gives other neurons of each text their mean, where `chosen` is true.
+
+    The mean is that over tokens of the same kind, as in "mean" ablation.
+    """
+
+    def change(site: Site, hidden: Tensor) -> Tensor:
+        usual = reference.mean[site].to(hidden)[batch.kinds_at(backbone, site)]
+        here = torch.from_numpy(chosen[site]).to(hidden.device)[:, None, :]
+        return torch.where(here, usual, hidden)
+
+    return Edit(frozenset(chosen), change)
+
+
 def patch_of(
     backbone: Backbone, neurons: Neurons, text: str, donor: str
 ) -> tuple[TextBatch, Edit, bool]:
@@ -128,7 +147,7 @@ def neurons_of(features: Iterable[Feature]) -> Neurons:
 
 
 def count_neurons(neurons: Neurons) -> int:
-    """InterventionKind many neurons are changed."""
+    """How many neurons are changed."""
     return sum(len(columns) for columns in neurons.values())
 
 

@@ -68,6 +68,23 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
     return head
 
 
+def study_rows(
+    corpus: pd.DataFrame, classes: Sequence[str], *, n_texts: int, split: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of a corpus that a study looks at, and the training rows.
+
+    At most `n_texts` rows of `split` with a label of `classes` are drawn at random,
+    always the same ones. StcError if that split has no row.
+    """
+    known = corpus.loc[corpus["label"].isin(list(classes))]
+    train = known.loc[known["split"] == "train"]
+    rows = known.loc[known["split"] == split]
+    if rows.empty or train.empty:
+        found = ", ".join(sorted(set(known["split"])))
+        raise StcError("split", expected=f"one of {found}", got=repr(split))
+    return rows.sample(min(n_texts, len(rows)), random_state=0).sort_index(), train
+
+
 def study_of(
     classifier: BaseClassifier,
     corpus: pd.DataFrame,
@@ -78,17 +95,11 @@ def study_of(
 ) -> "EffectStudy":
     """The study of a run's classifier on texts of its corpus.
 
-    `corpus` has text, label and split. The answers are those to `n_texts` texts of
-    `split` at most, drawn at random; the training rows say what is usual. StcError if
-    that split has no row.
+    `corpus` has text, label and split. The answers are those to the rows of
+    `study_rows`; the training rows say what is usual.
     """
-    known = corpus.loc[corpus["label"].isin(list(linear_head_of(classifier).classes))]
-    train = known.loc[known["split"] == "train"]
-    rows = known.loc[known["split"] == split]
-    if rows.empty or train.empty:
-        found = ", ".join(sorted(set(known["split"])))
-        raise StcError("split", expected=f"one of {found}", got=repr(split))
-    some = rows.sample(min(n_texts, len(rows)), random_state=0).sort_index()
+    classes = linear_head_of(classifier).classes
+    some, train = study_rows(corpus, classes, n_texts=n_texts, split=split)
     return EffectStudy(
         classifier,
         some["text"].tolist(),
@@ -132,7 +143,9 @@ class EffectStudy:
             CLASSIFIER: GradedHead(self.backbone, self.head),
             LAST_LAYER: GradedHead(self.backbone, last),
         }
+        self.words = classifier.words_
         self.batches = text_batches(self.backbone, self.texts)
+        self.of_words = self._of_words(self.texts)
         self.before = self.answers(None)
 
     @property
@@ -218,7 +231,7 @@ class EffectStudy:
             edit = None
             if intervention is not None:
                 edit = edit_of(self.backbone, intervention, self.reference, batch)
-            columns, found = self._read(batch, edit)
+            columns, found = self.read(batch, edit)
             X[batch.places] = columns
             for reader, values in found.items():
                 logits[reader][batch.places] = values
@@ -229,18 +242,45 @@ class EffectStudy:
         check_texts([text, donor])
         own, edit, aligned = patch_of(self.backbone, neurons, text, donor)
         (other,) = text_batches(self.backbone, [donor])
-        before, lent = self._read(own, None)[1], self._read(other, None)[1]
-        after = self._read(own, edit)[1]
+        read = self._read_as
+        before, lent = read(own, None, [text])[1], read(other, None, [donor])[1]
+        after = read(own, edit, [text])[1]
         was, other_is, now = (
             {reader: self._named(values[0]) for reader, values in one.items()}
             for one in (before, lent, after)
         )
         return Patch(was, other_is, now, aligned)
 
-    def _read(
+    def read(
         self, batch: TextBatch, edit: Edit | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The classifier's features and both readers' logits for one batch."""
+        """The classifier's features and both readers' logits for one batch of the
+        study's texts, which an edit may change on its way."""
+        columns, logits = self._forward(batch, edit)
+        return columns, self._add(logits, self.of_words[batch.places])
+
+    def _read_as(
+        self, batch: TextBatch, edit: Edit | None, texts: Sequence[str]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The same for a batch of other texts."""
+        columns, logits = self._forward(batch, edit)
+        return columns, self._add(logits, self._of_words(texts))
+
+    def _of_words(self, texts: Sequence[str]) -> np.ndarray:
+        """What the words of each text add to the logits: no change of neurons moves
+        it."""
+        if self.words is None:
+            return np.zeros((len(texts), len(self.classes)), np.float32)
+        return self.words.logits(texts)
+
+    @staticmethod
+    def _add(logits: dict[str, np.ndarray], words: np.ndarray) -> dict[str, np.ndarray]:
+        return {**logits, CLASSIFIER: logits[CLASSIFIER] + words}
+
+    def _forward(
+        self, batch: TextBatch, edit: Edit | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The features and the logits of the heads on neurons."""
         sites = sorted({site for one in self.readers.values() for site in one.sites})
         mask = torch.ones(batch.kinds.shape, dtype=torch.bool)
         mask = mask.to(self.backbone.device)
@@ -281,7 +321,7 @@ class EffectStudy:
         X, before = self.before.features.copy(), self.before.logits[CLASSIFIER]
         changed = _columns_of(self.head.features, neurons)
         X[:, changed] = after.features[:, changed]
-        direct = self.head.logits(X)
+        direct = self.head.logits(X) + self.of_words
         return (
             margin_change(before, direct),
             margin_change(direct, after.logits[CLASSIFIER], before.argmax(axis=1)),

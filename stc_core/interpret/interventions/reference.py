@@ -47,6 +47,18 @@ class TextBatch(NamedTuple):
         kinds = self.shifted if backbone.reads_shifted(site) else self.kinds
         return torch.from_numpy(kinds).to(backbone.device)
 
+    def repeated(self, times: int) -> "TextBatch":
+        """The batch with its texts `times` times over, one round after another."""
+        inputs = {
+            name: torch.cat([value] * times) for name, value in self.inputs.items()
+        }
+        return TextBatch(
+            np.tile(self.places, times),
+            inputs,
+            np.tile(self.kinds, (times, 1)),
+            np.tile(self.shifted, (times, 1)),
+        )
+
 
 def text_batches(backbone: Backbone, texts: Sequence[str]) -> list[TextBatch]:
     """The texts in batches of equal length, so that nothing is padded."""

@@ -1,11 +1,12 @@
 """What an effect means, in sentences for people."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from stc_core.interpret.interventions.edits import count_neurons
 from stc_core.interpret.interventions.effect_records import Effect, ReaderEffect
 from stc_core.interpret.interventions.effects import LAST_LAYER
-from stc_core.interpret.interventions.usage import Usage
 
 CLEARLY = 0.95
 """A set counts as more than random if it changes more than this share of them."""
@@ -42,19 +43,22 @@ def _beside_random(last: ReaderEffect, n: int) -> str:
     return f"{said} So what can be read here is not clearly what the model uses."
 
 
-def usage_sentences(usage: Usage) -> list[str]:
-    """How far reading and use agree, and how well the gradient foretells ablation."""
+def usage_sentences(usage: Mapping[str, Any]) -> list[str]:
+    """How far reading and use agree, and how well the gradient foretells ablation.
+
+    `usage` is the record of a `Usage`.
+    """
     found = []
-    if not math.isnan(usage.rank):
+    if (rank := usage["rank_correlation"]) is not None:
         found.append(
-            f"Rank correlation of what is read and what is used: {usage.rank:.2f}, "
-            f"over {len(usage.table):,} neurons and {usage.n_texts:,} texts. Both have "
-            f"the same sign in {100 * usage.same_sign:.0f} % of the cases, weighed by "
-            "size."
+            f"Rank correlation of what is read and what is used: {rank:.2f}, "
+            f"over {len(usage['neurons']):,} neurons and {usage['texts']:,} texts. "
+            f"Both have the same sign in {100 * usage['same_sign']:.0f} % of the "
+            "cases, weighed by size."
         )
-    if not math.isnan(usage.exact_rank):
+    if (exact := usage["exact_rank_correlation"]) is not None:
         found.append(
-            f"The gradient ranks {usage.n_exact} neurons as real ablation does, with a "
-            f"rank correlation of {usage.exact_rank:.2f}."
+            f"The gradient ranks {usage['exact_neurons']} neurons as real ablation "
+            f"does, with a rank correlation of {exact:.2f}."
         )
     return found

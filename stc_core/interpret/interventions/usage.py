@@ -6,11 +6,13 @@ distance from the mean, summed over the tokens: one backward pass gives it for a
 neurons at once (attribution patching: Nanda 2023; Syed et al. 2023, arXiv 2310.10348).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from stc_core.backbone.hooks import Edit
@@ -80,7 +82,7 @@ def measure_usage(
         own = _gradients(study, neurons, batch)
         for reader, column in _COLUMN.items():
             sums[column].append(own[reader])
-        sums["r"].append(_readouts(study, neurons, batch))
+        sums["r"].append(readout_parts(study, neurons, batch))
         progress(done, total)
     effect, last, readout = (
         np.concatenate(sums[name]) for name in (EFFECT, EFFECT_LAST, "r")
@@ -119,66 +121,116 @@ def _gradients(
 ) -> dict[str, np.ndarray]:
     """For each reader (batch, neurons): what the neuron's distance from its mean adds
     to the margin of the predicted class, to first order."""
+    found = slopes_at(study, neurons, batch)
+    return {
+        reader: first_order(study, neurons, batch, slopes)
+        for reader, slopes in found.items()
+    }
+
+
+class SiteSlope(NamedTuple):
+    """The states of a site (batch, pos, width) and the gradient of the margin there.
+
+    The gradient is None if the margin does not depend on the site.
+    """
+
+    hidden: Tensor
+    gradient: Tensor | None
+
+
+def slopes_at(
+    study: EffectStudy,
+    neurons: Neurons,
+    batch: TextBatch,
+    *,
+    readers: Sequence[str] = (CLASSIFIER, LAST_LAYER),
+    shares: Float[np.ndarray, " batch"] | None = None,
+) -> dict[str, dict[Site, SiteSlope]]:
+    """For each reader the slope of the predicted class's margin at each site.
+
+    With `shares` the neurons of each text have only this share of their distance from
+    the mean, as on the path of integrated gradients.
+    """
     kept: dict[Site, Tensor] = {}
     first = min(neurons, key=study.backbone.sites.index)
 
     def change(site: Site, hidden: Tensor) -> Tensor:
         # The graph begins here: below, nothing is differentiated.
-        own = hidden.detach().requires_grad_() if site == first else hidden
-        kept[site] = own
+        own = hidden.detach() if site == first else hidden
+        if shares is not None:
+            own = own.clone()
+            columns = torch.from_numpy(neurons[site]).to(own.device)
+            usual = _usual(study, batch, site, neurons[site]).to(own)
+            part = torch.from_numpy(shares).to(own)[:, None, None]
+            own[..., columns] = usual + part * (own[..., columns] - usual)
+        kept[site] = own = own.requires_grad_() if site == first else own
         return own
 
-    readers = study.readers
-    sites = sorted({site for one in readers.values() for site in one.sites})
+    wanted = {name: study.readers[name] for name in readers}
+    sites = sorted({site for one in wanted.values() for site in one.sites})
     mask = torch.ones(batch.kinds.shape, dtype=torch.bool).to(study.backbone.device)
     with torch.enable_grad():
         edit = Edit(frozenset(neurons), change)
         hidden = study.backbone.graded(batch.inputs, sites, edit=edit)
-        out = {}
-        for reader, one in readers.items():
+        out: dict[str, dict[Site, SiteSlope]] = {}
+        for reader, one in wanted.items():
             logits = one.logits(one.features(hidden, mask))
             best = torch.from_numpy(study.before.logits[reader][batch.places].argmax(1))
             margin = logits - logits.mean(1, keepdim=True)
             chosen = margin.gather(1, best.to(logits.device)[:, None]).sum()
+            states = [kept[site] for site in neurons]
             found = torch.autograd.grad(
-                chosen,
-                [kept[site] for site in neurons],
-                retain_graph=True,
-                allow_unused=True,
+                chosen, states, retain_graph=True, allow_unused=True
             )
-            out[reader] = np.concatenate(
-                [
-                    _first_order(study, batch, site, columns, kept[site], gradient)
-                    for (site, columns), gradient in zip(
-                        neurons.items(), found, strict=True
-                    )
-                ],
-                axis=1,
-            )
+            out[reader] = {
+                site: SiteSlope(state.detach(), gradient)
+                for site, state, gradient in zip(neurons, states, found, strict=True)
+            }
     return out
 
 
-def _first_order(
+def first_order(
     study: EffectStudy,
+    neurons: Neurons,
     batch: TextBatch,
-    site: Site,
-    columns: np.ndarray,
-    hidden: Tensor,
-    gradient: Tensor | None,
+    slopes: dict[Site, SiteSlope],
+    *,
+    from_mean: bool = True,
 ) -> np.ndarray:
-    """Gradient times distance from the mean, summed over the tokens (batch, k)."""
-    if gradient is None:
-        return np.zeros((len(batch.places), len(columns)), np.float32)
-    kinds = batch.kinds_at(study.backbone, site)
-    usual = study.reference.mean[site][:, columns].to(hidden)[kinds]
-    shape = (*batch.kinds.shape, -1)
-    values = hidden.detach().reshape(shape)[..., columns] - usual
-    slopes = gradient.reshape(shape)[..., columns]
-    return (slopes * values).sum(1).float().cpu().numpy()
+    """Gradient times distance from the mean, summed over the tokens (batch, neurons).
+
+    Without `from_mean` it is gradient times activation.
+    """
+    parts = []
+    for site, columns in neurons.items():
+        hidden, gradient = slopes[site]
+        if gradient is None:
+            parts.append(np.zeros((len(batch.places), len(columns)), np.float32))
+            continue
+        shape = (*batch.kinds.shape, -1)
+        values = hidden.reshape(shape)[..., columns]
+        if from_mean:
+            values = values - _usual(study, batch, site, columns).to(values)
+        of_tokens = gradient.reshape(shape)[..., columns] * values
+        parts.append(of_tokens.sum(1).float().cpu().numpy())
+    return np.concatenate(parts, axis=1)
 
 
-def _readouts(study: EffectStudy, neurons: Neurons, batch: TextBatch) -> np.ndarray:
-    """The read-out's contributions (batch, neurons) to the same margin, exact."""
+def _usual(
+    study: EffectStudy, batch: TextBatch, site: Site, columns: np.ndarray
+) -> Tensor:
+    """The mean of these neurons over tokens of each token's kind (batch, pos, k)."""
+    kinds = batch.kinds_at(study.backbone, site).cpu()
+    return study.reference.mean[site][:, columns][kinds]
+
+
+def readout_parts(
+    study: EffectStudy, neurons: Neurons, batch: TextBatch
+) -> Float[np.ndarray, "batch n_neurons"]:
+    """The read-out's contributions to the margin of the predicted class, exact.
+
+    A neuron that is read under several poolings has their sum.
+    """
     head = study.head
     best = study.before.logits[CLASSIFIER][batch.places].argmax(axis=1)
     centred = head.weight - head.weight.mean(axis=0)

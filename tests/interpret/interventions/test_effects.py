@@ -1,6 +1,5 @@
 """Changes inside the model against plain hooks on the plain model, for each family."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 import torch
 
 from helpers.models.classifiers import attention_classifier
+from helpers.models.studied import CLASSES, LABELS, studied_classifier, study_on
 from helpers.models.tiny import TEXTS, one_thread, tiny_backbone
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifiers.base import BaseClassifier
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.interventions import effects
@@ -32,34 +31,6 @@ from stc_core.types import Feature, Site
 
 assert one_thread
 FAMILIES = ("bert", "albert", "gpt2", "llama", "t5", "bart", "bloom")
-CLASSES = ("a", "b", "c")
-LABELS = [CLASSES[place % 3] for place in range(len(TEXTS))]
-
-
-def classifier(family: str, sites: tuple[str, ...] = ("mlp.1", "resid.1", "resid.2")):
-    """A random head on four neurons of each of these sites, pooled in two ways."""
-    backbone, rng = tiny_backbone(family), np.random.default_rng(1)
-    known = [Site.parse(name) for name in sites if Site.parse(name) in backbone.widths]
-    features = tuple(
-        Feature(site, pooling, index)
-        for site in known
-        for pooling in ("max", "mean")
-        for index in (1, 4, 6, 7)
-    )
-    found, n = BaseClassifier(), len(features)
-    found.backbone_, found.classes_ = backbone, np.array(CLASSES)
-    weight = rng.standard_normal((3, n)).astype(np.float32)
-    ones = np.ones(n, np.float32)
-    bias = np.zeros(3, np.float32)
-    found.head_ = SparseHead(features, 0 * ones, ones, weight, bias, CLASSES)
-    return found
-
-
-def study(model: BaseClassifier, texts: Sequence[str] = TEXTS) -> EffectStudy:
-    labels = LABELS[: len(texts)]
-    return EffectStudy(
-        model, texts, labels, reference_texts=TEXTS, reference_labels=LABELS
-    )
 
 
 def hooked(backbone: Backbone, site: Site, columns: Any, value: float, text: str):
@@ -87,11 +58,11 @@ def hooked(backbone: Backbone, site: Site, columns: Any, value: float, text: str
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", ["mlp.1", "resid.1"])
 def test_zero_ablation_equals_a_plain_hook(family: str, name: str):
-    model, site = classifier(family), Site.parse(name)
+    model, site = studied_classifier(family), Site.parse(name)
     backbone = model.backbone_
     if site not in backbone.widths:
         pytest.skip(f"{family} has no {site}")
-    own = study(model)
+    own = study_on(model)
     after = own.answers(Intervention({site: np.array([1, 4, 5])}, "zero"))
     assert not np.allclose(after.features, own.before.features, atol=1e-3)
     for place, text in enumerate(TEXTS):
@@ -109,7 +80,7 @@ def test_zero_ablation_equals_a_plain_hook(family: str, name: str):
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
 def test_patching_a_whole_layer_gives_the_donors_answer(family: str):
     """All above a layer is computed from it: its states alone decide the answer."""
-    model = classifier(family, ("resid.2",))
+    model = studied_classifier(family, ("resid.2",))
     backbone = model.backbone_
     lengths = [len(row) for row in backbone.tokenize(TEXTS).ids]
     text, donor = next(
@@ -118,7 +89,7 @@ def test_patching_a_whole_layer_gives_the_donors_answer(family: str):
         for j in range(i)
         if lengths[i] == lengths[j] and TEXTS[i] != TEXTS[j]
     )
-    own = study(model)
+    own = study_on(model)
     # A decoder also attends to its encoder, so only its last layer decides alone.
     layer = 1 if family != "t5" else backbone.n_layers
     whole = {Site(layer, "resid"): np.arange(backbone.d_model)}
@@ -133,16 +104,16 @@ def test_patching_a_whole_layer_gives_the_donors_answer(family: str):
 
 
 def test_texts_of_unequal_length_lend_their_mean():
-    model = classifier("bert")
-    own = study(model)
+    model = studied_classifier("bert")
+    own = study_on(model)
     found = own.patch(TEXTS[0] + " " + TEXTS[1], "good", own.kept)
     assert not found.aligned
     assert found.after[CLASSIFIER] != found.before[CLASSIFIER]
 
 
 def test_what_is_usual_is_counted_by_kind_of_token():
-    model = classifier("bert")
-    backbone, own = model.backbone_, study(model)
+    model = studied_classifier("bert")
+    backbone, own = model.backbone_, study_on(model)
     site = Site(1, "mlp")
     ids = backbone.tokenize(TEXTS).ids
     tokens = backbone.token_activations(ids, [site])
@@ -162,16 +133,16 @@ def test_what_is_usual_is_counted_by_kind_of_token():
 
 @pytest.mark.parametrize("how", ["mean", "resample", "zero"])
 def test_an_answer_hangs_on_no_other_text(how: Any):
-    model = classifier("bert")
-    own, alone = study(model), study(model, TEXTS[:1])
+    model = studied_classifier("bert")
+    own, alone = study_on(model), study_on(model, TEXTS[:1])
     changed = Intervention(own.kept, how)
     whole, one = own.answers(changed), alone.answers(changed)
     assert np.allclose(whole.features[:1], one.features, atol=1e-4)
 
 
 def test_steering_moves_the_neurons_themselves_by_standard_deviations():
-    model = classifier("bert", ("resid.2",))
-    own = study(model)
+    model = studied_classifier("bert", ("resid.2",))
+    own = study_on(model)
     site = Site(2, "resid")
     after = own.answers(Intervention({site: np.array([4])}, "steer", 2.0))
     column = model.head_.features.index(Feature(site, "mean", 4))
@@ -183,8 +154,8 @@ def test_steering_moves_the_neurons_themselves_by_standard_deviations():
 
 
 def test_the_effect_is_split_and_set_beside_random_sets():
-    model = classifier("bert")
-    own = study(model)
+    model = studied_classifier("bert")
+    own = study_on(model)
     seen: list[tuple[int, int]] = []
     neurons = own.of_layer(1)
     effect = own.effect(neurons, n_random=5, progress=lambda *at: seen.append(at))
@@ -218,7 +189,7 @@ def test_the_effect_is_split_and_set_beside_random_sets():
 
 
 def test_matched_sets_are_of_the_same_sites_and_other_neurons():
-    own = study(classifier("bert"))
+    own = study_on(studied_classifier("bert"))
     neurons = {Site(1, "mlp"): np.array([0, 3, 9]), Site(2, "resid"): np.array([5])}
     sets = list(matched_sets(neurons, own.reference, n_sets=10, seed=3))
     for others in sets:
@@ -229,8 +200,8 @@ def test_matched_sets_are_of_the_same_sites_and_other_neurons():
 
 
 def test_a_cancelled_study_leaves_nothing_in_the_model():
-    model = classifier("bert")
-    own = study(model)
+    model = studied_classifier("bert")
+    own = study_on(model)
 
     def stop(done: int, total: int) -> None:
         if done == 2:
@@ -244,7 +215,7 @@ def test_a_cancelled_study_leaves_nothing_in_the_model():
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_the_first_order_effect_is_exact_where_the_model_is_linear(family: str):
     """Nothing is above the top layer, and a mean is linear in the tokens."""
-    model = classifier(family, ("resid.2",))
+    model = studied_classifier(family, ("resid.2",))
     features = tuple(f for f in model.head_.features if f.pooling == "mean")
     kept = [model.head_.features.index(feature) for feature in features]
     head = model.head_
@@ -256,7 +227,7 @@ def test_the_first_order_effect_is_exact_where_the_model_is_linear(family: str):
         head.bias,
         CLASSES,
     )
-    own = study(model)
+    own = study_on(model)
     usage = measure_usage(own, n_exact=4)
     for row in usage.table.to_dict("records"):
         one = neurons_of([Feature(Site.parse(row["site"]), "mean", row["index"])])
@@ -267,8 +238,8 @@ def test_the_first_order_effect_is_exact_where_the_model_is_linear(family: str):
 
 def test_reading_and_use_are_told_apart():
     """One neuron is read but feeds nothing above; another is read by nothing."""
-    model = classifier("bert")
-    own = study(model)
+    model = studied_classifier("bert")
+    own = study_on(model)
     usage = measure_usage(own, n_exact=6)
     table = usage.table
     assert len(table) == 12
@@ -286,7 +257,7 @@ def test_reading_and_use_are_told_apart():
         assert row["readout"] == pytest.approx(expected, rel=1e-4)
     assert (table.loc[top, "effect_last_layer"] > 0).all()
     assert usage.exact_rank > 0.5
-    assert len(usage_sentences(usage)) == 2
+    assert len(usage_sentences(usage.record())) == 2
     assert usage.record()["texts"] == len(TEXTS)
 
 
@@ -301,7 +272,7 @@ def test_what_cannot_be_changed_is_named():
     assert parse_neurons(["mlp.1[3].max", "mlp.1.2", "mlp.1.3"], backbone.widths)[
         Site(1, "mlp")
     ].tolist() == [2, 3]
-    own = study(classifier("bert"))
+    own = study_on(studied_classifier("bert"))
     with pytest.raises(StcError, match="other than 0"):
         own.effect(own.kept, how="steer")
     with pytest.raises(StcError, match=r"mean, zero, resample, steer.*'best'"):
@@ -312,7 +283,7 @@ def test_what_cannot_be_changed_is_named():
         own.of_layer(0)
     with pytest.raises(StcError, match="linear head"):
         effects.linear_head_of(attention_classifier(2))
-    model = classifier("bert")
+    model = studied_classifier("bert")
     with pytest.raises(StcError, match="one for each of"):
         EffectStudy(model, TEXTS, ["a"], reference_texts=TEXTS, reference_labels=LABELS)
 
@@ -320,7 +291,7 @@ def test_what_cannot_be_changed_is_named():
 def test_a_study_of_a_corpus_takes_other_texts_than_it_learns_from():
     import pandas as pd
 
-    model = classifier("bert")
+    model = studied_classifier("bert")
     n = len(TEXTS)
     corpus = pd.DataFrame(
         {

@@ -1,0 +1,1 @@
+"""What is measured inside the model of a finished run, kept in the run's folder."""

@@ -1,0 +1,1 @@
+"""How faithful explanations are: what the answer loses without what they name."""
