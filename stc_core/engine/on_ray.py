@@ -4,6 +4,7 @@ Ray restarts an actor whose process or machine is gone and gives it its shard ag
 Ours is how many shards are on the way, and what is done about a slow or lost worker.
 """
 
+import logging
 import os
 import socket
 from collections import Counter
@@ -57,7 +58,7 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options["include_dashboard"] = False
     else:

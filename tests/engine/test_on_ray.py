@@ -1,5 +1,6 @@
 """Ray gives the bytes that one process gives, whatever happens to its workers."""
 
+import logging
 import os
 import socket
 from importlib.util import find_spec
@@ -40,7 +41,7 @@ def cluster():
         patch.setenv("PYTHONPATH", paths)
         started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         started.second = started.add_node(num_cpus=1)
-        ray.init(started.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(started.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             yield started
         finally:
