@@ -159,7 +159,9 @@ def _add_words(
     shares, unread = word_shares(parts, text, places, n_class=len(names))
     more = [Span(start, end, text[start:end]) for start, end in unread]
     rows = token_rows(
-        more, [found["label"]], np.array([[row[at]] for row in unread.values()])
+        more,
+        [found["label"]],
+        np.array([row[at] for row in unread.values()]).reshape(-1, 1),
     )
     for row, share in zip(found["tokens"], shares[:, at].tolist(), strict=True):
         row["contribution"][found["label"]] += share
