@@ -24,7 +24,7 @@ MOST_NEURONS = 512
 def main() -> None:
     """Train, pack, and say what came out."""
     data = DataConfig(path=str(SAMPLE_PATH), text="text", labels=("topic",), id="id")
-    train = TrainConfig(device="cpu", max_neurons=MOST_NEURONS)
+    train = TrainConfig(device="cpu", max_neurons=MOST_NEURONS, words="off")
     config = RunConfig(name=NAME, example=True, data=data, train=train)
     with tempfile.TemporaryDirectory() as folder:
         with RunWriter(Path(folder) / "run", config) as writer:

@@ -68,7 +68,8 @@ def test_the_archive_is_what_a_training_of_today_leaves(example, run_folder):
     assert packed["train"].keys() == whole["train"].keys()
     assert names_in(example.folder) == names_in(run_folder) - NOT_IN_ARCHIVE
     assert columns(example) == columns(Run(run_folder))
-    assert example.metrics.keys() == Run(run_folder).metrics.keys()
+    tried = Run(run_folder).metrics.keys() - {"words"}  # the example reads none
+    assert example.metrics.keys() == tried
     check_metrics(example.metrics)
 
 

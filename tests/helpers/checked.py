@@ -109,7 +109,7 @@ def looks(value: object) -> Hashable | None:
 @cache
 def _look_at(kind: type) -> Callable[[Any], Hashable | None]:
     if hasattr(kind, "shape") and hasattr(kind, "dtype"):
-        return lambda array: (kind, array.dtype, tuple(array.shape))
+        return _look_at_array
     if issubclass(kind, str | type):
         return lambda value: (kind, value)
     if issubclass(kind, dict):
@@ -117,6 +117,13 @@ def _look_at(kind: type) -> Callable[[Any], Hashable | None]:
     if issubclass(kind, tuple | list):
         return lambda value: _parts(kind, value)
     return (lambda _: None) if hasattr(kind, "__iter__") else type
+
+
+def _look_at_array(array: Any) -> Hashable | None:
+    """Sizes that torch's exporter traces are not numbers: each such call is checked."""
+    sizes = tuple(array.shape)
+    numbers = all(type(size) is int for size in sizes)
+    return (type(array), array.dtype, sizes) if numbers else None
 
 
 def _parts(kind: type, parts: Collection[object]) -> Hashable | None:
