@@ -10,7 +10,7 @@ from rich.text import Text
 
 from stc_core.cli.console import output
 from stc_core.display import percent
-from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect, Patch
@@ -66,7 +66,7 @@ def show_usage(usage: Mapping[str, Any]) -> None:
         console.print(Text(sentence))
 
 
-def show_faithfulness(record: Mapping[str, Any]) -> None:
+def print_faithfulness(record: Mapping[str, Any]) -> None:
     """Print the scores of each explanation over words and over neurons."""
     console = output()
     for name in ("words", "neurons"):
@@ -85,7 +85,7 @@ def show_faithfulness(record: Mapping[str, Any]) -> None:
                     f"{score['low']:.2f} to {score['high']:.2f}",
                 )
             ]
-            table.add_row(METHODS[one["method"]], *cells)
+            table.add_row(ATTRIBUTIONS[one["method"]], *cells)
         console.print(table)
         for sentence in faithfulness_sentences(part, name):
             console.print(Text(sentence.replace("**", "")))
@@ -97,7 +97,7 @@ def show_faithfulness(record: Mapping[str, Any]) -> None:
     )
 
 
-def show_patch(patch: Patch) -> None:
+def print_patch(patch: Patch) -> None:
     """Print the logits before and after the patch, and those of the donor."""
     console = output()
     for reader, before in patch.before.items():

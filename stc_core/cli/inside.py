@@ -166,7 +166,7 @@ def faithfulness(
     if as_json:
         print_json(found)
     else:
-        console_inside.show_faithfulness(found)
+        console_inside.print_faithfulness(found)
 
 
 def patch(
@@ -197,7 +197,7 @@ def patch(
     if as_json:
         print_json(found._asdict())
     else:
-        console_inside.show_patch(found)
+        console_inside.print_patch(found)
 
 
 def _chosen(

@@ -16,7 +16,7 @@ from stc_core.errors import StcError
 from stc_core.interpret.counterfactuals import Change, changed_text
 from stc_core.interpret.explanation import Token, units, words
 
-MOST_PIECES = 64
+MOST_LEFT_OUT_PIECES = 64
 """A text of more words is left out in so many pieces of neighbouring words: one text
 is then answered in a second or two."""
 Answer = Callable[[list[str]], Float[np.ndarray, "n n_class"]]
@@ -37,7 +37,7 @@ def read_pieces(text: str, tokens: Sequence[Token]) -> list[Token]:
 
 
 def joined_pieces(
-    text: str, pieces: Sequence[Token], most: int = MOST_PIECES
+    text: str, pieces: Sequence[Token], most: int = MOST_LEFT_OUT_PIECES
 ) -> list[Token]:
     """The pieces; if there are more than `most`, neighbours are joined, evenly.
 
@@ -79,7 +79,7 @@ def occlude(
 
 
 def leave_words_out(
-    classifier: BaseClassifier, text: str, *, most: int = MOST_PIECES
+    classifier: BaseClassifier, text: str, *, most: int = MOST_LEFT_OUT_PIECES
 ) -> dict[str, Any]:
     """How much each logit loses without each word of `text`, ready for JSON.
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from stc_core.metrics.intervals import LEVEL
 
-SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+ERASED_SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """The shares of the parts that are taken away, as in ERASER."""
 _RESAMPLES = 2000
 
@@ -26,7 +26,7 @@ class MeanInterval(NamedTuple):
     high: float
 
 
-def part_counts(n: int, shares: Sequence[float] = SHARES) -> list[int]:
+def part_counts(n: int, shares: Sequence[float] = ERASED_SHARES) -> list[int]:
     """How many of `n` parts each share is, rounded up.
 
     It is never all of them, so that something is left of the text: `n` is 2 or more.

@@ -50,7 +50,7 @@ from stc_core.figures.neurons import neuron_map
 from stc_core.figures.trade import depth_curve, neuron_curve, rows_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
-from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
 from stc_core.recipe_table import RECIPES
@@ -184,7 +184,7 @@ def faithfulness_section(run: Run, metrics: RunMetrics) -> str:
         part = record[name]
         rows = [
             (
-                METHODS[one["method"]],
+                ATTRIBUTIONS[one["method"]],
                 *_score(one, "comprehensiveness"),
                 *_score(one, "sufficiency"),
             )

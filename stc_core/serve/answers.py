@@ -71,14 +71,14 @@ def explanation_of(
 ) -> dict[str, Any]:
     """The explanation that `stc explain --json` prints.
 
-    With `label`, neurons and tokens have their contribution to that label only.
+    With `label`, all parts have their contribution to that label only.
     """
     explanation = classifier.explain(text)
     if label is not None:
         names = list(explanation["logits"])
         if label not in names:
             raise StcError("label", expected=", ".join(names[:20]), got=repr(label))
-        for part in ("neurons", "tokens"):
+        for part in explanation.keys() & {"neurons", "words", "tokens"}:
             explanation[part] = [
                 {**row, "contribution": {label: row["contribution"][label]}}
                 for row in explanation[part]

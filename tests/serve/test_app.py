@@ -92,7 +92,8 @@ def test_explanations_are_those_of_the_command(
     assert more["label"] == found["label"] and more["gradients"]["label"] == label
     parts = [row["contribution"] for row in more["neurons"]]
     assert parts == [{label: r["contribution"][label]} for r in found["neurons"]]
-    total = more["bias"][label] + sum(part[label] for part in parts)
+    words = [row["contribution"] for row in more.get("words", ())]
+    total = more["bias"][label] + sum(part[label] for part in (*parts, *words))
     assert total == pytest.approx(more["logits"][label], abs=1e-3)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from stc_core.analysis.inside.kept import is_current
 from stc_core.errors import StcError
 from stc_core.figures.explanation import erasure_curves
-from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -21,7 +21,7 @@ from ui.errors.label_errors import picked_text
 from ui.shell.messages import show_error
 from ui.shell.widgets import places_table
 
-ABOUT = (
+ERASURE = (
     "The words that an explanation puts first are left out, or all others are, and the "
     "model reads what is left. Neurons get their mean inside the model. If the "
     "explanation names what the answer rests on, the probability of the label falls "
@@ -48,7 +48,7 @@ def show_faithfulness(run: Run) -> None:
         with column:
             _part(record[name], name)
     st.caption(
-        f"{ABOUT} Means over 1, 5, 10, 20 and 50 % of the parts (ERASER), with 95 % "
+        f"{ERASURE} Means over 1, 5, 10, 20 and 50 % of the parts (ERASER), with 95 % "
         "intervals over the texts. `stc faithfulness` measures more texts."
     )
     _cases(run, record["words"]["cases"])
@@ -59,8 +59,8 @@ def _offer(run: Run) -> None:
     pressed = st.button("Measure", type="primary", icon=":material/science:")
     if not pressed:
         st.caption(
-            f"{ABOUT} {FAITHFUL_TEXTS} texts are read some 150 times each. That takes "
-            "minutes; the run keeps the result."
+            f"{ERASURE} {FAITHFUL_TEXTS} texts are read some 150 times each. That "
+            "takes minutes; the run keeps the result."
         )
         return
     bar = st.progress(0.0, text="Reading what is usual …")
@@ -84,7 +84,7 @@ def _part(part: Mapping[str, Any], name: str) -> None:
         st.markdown(sentence)
     rows = [
         {
-            "explanation": METHODS[one["method"]],
+            "explanation": ATTRIBUTIONS[one["method"]],
             **{score: _with_ends(one[score]) for score in _COLUMNS},
         }
         for one in part["methods"]
@@ -103,7 +103,7 @@ def _part(part: Mapping[str, Any], name: str) -> None:
         alt=f"Faithfulness of each explanation over {name}",
     )
     chart(
-        erasure_curves(part, METHODS),
+        erasure_curves(part, ATTRIBUTIONS),
         f"erasure_{name}",
         alt=f"Loss of probability without the strongest {name}",
     )
@@ -125,7 +125,7 @@ def _cases(run: Run, cases: list[dict[str, Any]]) -> None:
             "label": [texts.labels[case["example"]] for case in cases],
             "ours": [case["ours"] for case in cases],
             "best": [case["best"] for case in cases],
-            "by": [METHODS[case["method"]] for case in cases],
+            "by": [ATTRIBUTIONS[case["method"]] for case in cases],
         }
     )
     places = [

@@ -16,7 +16,7 @@ _ABOUT = (
     "If the neurons carry what makes the answers differ, the patched text gets the "
     "answer of the other one. Everything above the neurons is computed again."
 )
-MOST_CLASSES = 8
+MOST_PATCHED = 8
 
 
 def show_patch(run: Run, chosen: tuple[str, str | int | None]) -> None:
@@ -61,7 +61,7 @@ def _show(found: Patch) -> None:
     moved = sorted(before, key=lambda name: -abs(after[name] - before[name]))
     rows = [
         {"class": n, "text": before[n], "patched": after[n], "other text": donor[n]}
-        for n in moved[:MOST_CLASSES]
+        for n in moved[:MOST_PATCHED]
     ]
     number = st.column_config.NumberColumn(format="%+.2f")
     st.dataframe(

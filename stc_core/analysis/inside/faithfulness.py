@@ -12,14 +12,14 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Progress, silent
 
-N_TEXTS = 100
+N_ERASED_TEXTS = 100
 """At most so many texts are looked at, unless the user asks for others."""
 
 
 def measured_faithfulness(
     run: Run,
     *,
-    n_texts: int = N_TEXTS,
+    n_texts: int = N_ERASED_TEXTS,
     split: str | None = None,
     seed: int = 0,
     classifier: BaseClassifier | None = None,

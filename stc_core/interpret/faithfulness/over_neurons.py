@@ -26,7 +26,7 @@ from stc_core.interpret.interventions.usage import (
     readout_parts,
     slopes_at,
 )
-from stc_core.metrics.faithfulness import SHARES, part_counts, strongest_parts
+from stc_core.metrics.faithfulness import ERASED_SHARES, part_counts, strongest_parts
 from stc_core.types import Progress, Site, silent
 
 PATH_POINTS = 5
@@ -52,7 +52,7 @@ def faithfulness_over_neurons(
             f"{n:,} neurons left out one by one in {n_texts:,} texts are {passes:,} "
             f"passes, and at most {MOST_OCCLUSIONS:,} are made"
         )
-    counts = part_counts(n) if n > 1 else [1] * len(SHARES)
+    counts = part_counts(n) if n > 1 else [1] * len(ERASED_SHARES)
     whole = np.zeros(n_texts)
     found: dict[str, Erased] = {}
     for done, batch in enumerate(study.batches, start=1):
@@ -63,14 +63,14 @@ def faithfulness_over_neurons(
         values = _attributions(study, neurons, batch, seed=seed, exact=not missing)
         for name, of_method in values.items():
             if name not in found:
-                empty = np.zeros((2, n_texts, len(SHARES)))
+                empty = np.zeros((2, n_texts, len(ERASED_SHARES)))
                 found[name] = Erased(empty[0], empty[1], np.zeros(n_texts, int))
             masks = _masks(of_method, counts)
             after = _answers(study, neurons, batch, np.concatenate([masks, ~masks]))
             after = softmax(after.reshape(-1, after.shape[2])).reshape(after.shape)
             after = after[:, rows, label].T
-            found[name].without[batch.places] = after[:, : len(SHARES)]
-            found[name].alone[batch.places] = after[:, len(SHARES) :]
+            found[name].without[batch.places] = after[:, : len(ERASED_SHARES)]
+            found[name].alone[batch.places] = after[:, len(ERASED_SHARES) :]
             found[name].top[batch.places] = of_method.argmax(axis=1)
         progress(done, len(study.batches))
     return score_methods(

@@ -33,15 +33,15 @@ from stc_core.interpret.occlusion import (
     text_that_is_read,
     without_pieces,
 )
-from stc_core.metrics.faithfulness import SHARES, part_counts, strongest_parts
+from stc_core.metrics.faithfulness import ERASED_SHARES, part_counts, strongest_parts
 from stc_core.types import Progress, silent
 
-PATH_STEPS = 16
+GRADIENT_STEPS = 16
 """Points of the path of integrated gradients; one explanation takes 64."""
 _GRADIENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "gradient_input": gradient_times_input,
     "integrated_gradients": lambda *of_text, **how: integrated_gradients(
-        *of_text, n_steps=PATH_STEPS, **how
+        *of_text, n_steps=GRADIENT_STEPS, **how
     ),
 }
 
@@ -67,8 +67,8 @@ def faithfulness_over_words(
     """The faithfulness of each attribution of the words of these texts.
 
     The class is the one that the whole text gets. Texts of one word are left out; of a
-    text with very many words neighbours count as one (`MOST_PIECES`). StcError if no
-    text is left. `progress` counts the texts.
+    text with very many words neighbours count as one (`MOST_LEFT_OUT_PIECES`). StcError
+    if no text is left. `progress` counts the texts.
     """
     missing: dict[str, str] = {}
     places, reads, after = [], [], []
@@ -150,7 +150,7 @@ def _erased(
     known = list(dict.fromkeys(variants))
     of_text = dict(zip(known, softmax(classifier.logits(known)), strict=True))
     shares = np.array([of_text[one][read.code] for one in variants])
-    shares = shares.reshape(len(read.values), len(SHARES), 2)
+    shares = shares.reshape(len(read.values), len(ERASED_SHARES), 2)
     return {
         name: (shares[at, :, 0], shares[at, :, 1])
         for at, name in enumerate(read.values)

@@ -6,10 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.metrics.faithfulness import SHARES, MeanInterval, aopc, bootstrap_mean
+from stc_core.metrics.faithfulness import (
+    ERASED_SHARES,
+    MeanInterval,
+    aopc,
+    bootstrap_mean,
+)
 
 READOUT, LEFT_OUT, RANDOM = "readout", "leave_one_out", "random"
-METHODS: dict[str, str] = {
+ATTRIBUTIONS: dict[str, str] = {
     READOUT: "Exact split of the readout (ours)",
     "gradient_input": "Gradient x input",
     "gradient_from_mean": "Gradient x distance from the mean",
@@ -88,7 +93,7 @@ class PartScores(NamedTuple):
         cases = [case._asdict() for case in self.cases]
         return {
             **self._asdict(),
-            "shares": list(SHARES),
+            "shares": list(ERASED_SHARES),
             "methods": methods,
             "cases": cases,
         }

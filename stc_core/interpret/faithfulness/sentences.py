@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from stc_core.display import percent
-from stc_core.interpret.faithfulness.scores import LEFT_OUT, METHODS, RANDOM, READOUT
+from stc_core.interpret.faithfulness.scores import (
+    ATTRIBUTIONS,
+    LEFT_OUT,
+    RANDOM,
+    READOUT,
+)
 
 
 def faithfulness_sentences(part: Mapping[str, Any], parts: str) -> list[str]:
@@ -20,7 +25,7 @@ def faithfulness_sentences(part: Mapping[str, Any], parts: str) -> list[str]:
             f"most in {percent(same)} of the texts."
         )
     reasons = [
-        f"{METHODS[name]} was not measured: {why}."
+        f"{ATTRIBUTIONS[name]} was not measured: {why}."
         for name, why in part["missing"].items()
     ]
     return [*said, *reasons]
@@ -44,7 +49,7 @@ def _verdict(by_name: Mapping[str, Any], parts: str) -> str:
     if best == READOUT:
         return "No other explanation that was compared takes away more."
     ahead = by_name[best]["ahead"]
-    name = METHODS[best]
+    name = ATTRIBUTIONS[best]
     if ahead["low"] <= 0:
         return (
             f"{name} takes away a little more ({ahead['mean']:+.2f}), which may be "

@@ -9,7 +9,7 @@ from helpers.models.studied import studied_classifier, study_on
 from stc_core.heads.head import softmax
 from stc_core.interpret.faithfulness import over_neurons
 from stc_core.interpret.faithfulness.over_neurons import faithfulness_over_neurons
-from stc_core.interpret.faithfulness.scores import LEFT_OUT, METHODS, READOUT
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS, LEFT_OUT, READOUT
 from stc_core.interpret.interventions.edits import Intervention
 from stc_core.interpret.interventions.effects import CLASSIFIER
 from stc_core.interpret.interventions.usage import readout_parts
@@ -41,7 +41,7 @@ def test_the_strongest_neurons_get_their_mean_as_in_an_ablation():
     ours = scores_of(found)[READOUT]
     assert ours.curve_without == pytest.approx(expected, abs=1e-5)
     assert found.mean_parts == 12
-    assert scores_of(found).keys() == METHODS.keys()
+    assert scores_of(found).keys() == ATTRIBUTIONS.keys()
 
 
 def test_where_nothing_is_above_all_causes_agree():

@@ -8,7 +8,7 @@ from stc_core.errors import StcError
 from stc_core.heads.head import softmax
 from stc_core.interpret.explanation import token_parts
 from stc_core.interpret.faithfulness.over_words import faithfulness_over_words
-from stc_core.interpret.faithfulness.scores import METHODS, READOUT
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS, READOUT
 from stc_core.interpret.occlusion import read_pieces
 
 TEXT = "good film with a great plot"
@@ -43,7 +43,7 @@ def test_one_text_by_hand():
     assert ours.comprehensiveness.mean == pytest.approx(np.mean(without), abs=1e-5)
     assert ours.sufficiency.mean == pytest.approx(np.mean(alone), abs=1e-5)
     names = {one.method for one in found.methods}
-    assert names == METHODS.keys() - {"gradient_from_mean"}
+    assert names == ATTRIBUTIONS.keys() - {"gradient_from_mean"}
     assert found.missing == {}
 
 
