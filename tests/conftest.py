@@ -28,8 +28,6 @@ SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
 LONG = {"activations", "classifiers", "cli", "pages", "probes", "recipes", "serve"}
 """Folders of tests that train or draw whole pages: their files take longest."""
-LONGEST = {"test_faults.py", "test_test_rows.py"}
-"""Files that take as long as one with a browser."""
 
 # Tests are tiny, and several processes of them may share the cores: threads that wait
 # for each other cost more than they give. Torch comes later and reads the variables;
@@ -41,14 +39,13 @@ threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), "blas")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files come first, the longest before all: none is left at the end.
+    """Long files come first, those with a browser before all: none is left at the end.
 
     A worker that is alone with a long file at the end leaves the other cores idle.
     """
 
     def rank(item: pytest.Item) -> int:
-        has_browser = hasattr(getattr(item, "module", None), "browser")
-        if has_browser or item.path.name in LONGEST:
+        if hasattr(getattr(item, "module", None), "browser"):
             return 0
         return 1 if LONG & set(item.path.parts) else 2
 
