@@ -2,14 +2,16 @@
 
 import pytest
 
-from helpers.frames import CLASSES, explanation, layout
+from helpers.frames import CLASSES, explanation, faithful_part, layout
 from stc_core.figures.explanation import (
     _MOST_CLASSES,
+    erasure_curves,
     probability_bars,
     top_classes,
     waterfall,
 )
 from stc_core.interpret.explanation import check_sum, layer_parts, neuron_parts
+from stc_core.interpret.faithfulness.scores import METHODS
 
 FOUND = explanation()
 MANY = {f"c{k}": (77 - k) / 3003 for k in range(77)}
@@ -51,3 +53,14 @@ def test_the_waterfall_ends_at_the_logit(label, parts):
 def test_the_axis_holds_every_step_and_zero():
     axis = layout(waterfall(neuron_parts(FOUND, "a"), check_sum(FOUND, "a"))).xaxis
     assert axis.range[0] < 0 and axis.range[1] > 1.6
+
+
+def test_each_explanation_has_a_line_over_the_shares():
+    part = faithful_part(best=0.5)
+    lines = erasure_curves(part, METHODS).data
+    assert [line.name for line in lines] == [
+        METHODS[one["method"]] for one in part["methods"]
+    ]
+    assert list(lines[1].x) == ["1 %", "5 %", "10 %", "20 %", "50 %"]
+    assert list(lines[1].y) == [0.5] * 5
+    assert [line.line.dash for line in lines] == ["solid", "solid", "dot"]

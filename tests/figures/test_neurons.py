@@ -1,6 +1,7 @@
 """The neuron map and the close-up of one neuron, whatever their number."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.frames import layout, neurons
@@ -9,6 +10,7 @@ from stc_core.figures.neurons import (
     _grid,
     bin_map,
     neuron_map,
+    usage_scatter,
 )
 from stc_core.interpret.neuron_table import addresses_of, binned, chosen_neurons
 
@@ -90,3 +92,21 @@ def test_hover_escapes_class_names():
 
 def test_an_empty_selection_is_an_empty_map():
     assert len(neuron_map(neurons().iloc[:0]).data[0].x) == 0
+
+
+def test_a_neuron_of_several_poolings_is_one_point_of_use():
+    table = pd.DataFrame(
+        {
+            "neuron": [0, 1, 2],
+            "site": ["mlp.1", "mlp.1", "resid.2"],
+            "index": [3, 3, 5],
+            "pooling": ["max", "mean", "mean"],
+            "readout": [0.2, 0.2, 0.1],
+            "effect": [0.01, 0.01, 0.3],
+        }
+    )
+    points, mark = usage_scatter(table, 2).data
+    assert list(points.customdata) == ["mlp.1.3.max", "resid.2.5.mean"]
+    assert list(points.x) == [0.2, 0.1]
+    assert list(points.y) == [0.01, 0.3]
+    assert (list(mark.x), list(mark.y)) == ([0.1], [0.3])

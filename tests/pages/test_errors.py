@@ -1,11 +1,16 @@
 """Errors: the matrix, slices, trust, and labels that look wrong."""
 
+import shutil
 from html import escape
 from pathlib import Path
 
 import pytest
 
 from helpers.app import charts, fine, html, said, visit
+from helpers.frames import faithful_part
+from stc_core.analysis.inside.kept import head_digest
+from stc_core.files import write_json
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 
 PAGE = "pages/9_Errors.py"
@@ -167,3 +172,34 @@ def test_scores_of_texts_chosen_by_their_answer_are_no_promise(run):
     assert "Expect the same scores" not in said(app)
     app = fine(visit(PAGE, run="r", slice=f"label={label}"))
     assert "Expect the same scores" in said(app)
+
+
+def test_the_faithfulness_of_explanations_is_offered():
+    app = fine(visit(PAGE, run="r", errors="explanations"))
+    assert "Do explanations name what the answer rests on?" in said(app)
+    assert [button.label for button in app.button if button.label == "Measure"]
+    assert not charts(app)
+
+
+def test_the_faithfulness_of_explanations_is_shown_with_the_worst_texts(
+    run, run_folder: Path, tmp_path: Path
+):
+    own = Run.open(shutil.copytree(run_folder, tmp_path / "runs" / "own"))
+    case = {"example": 3, "row": 4, "ours": 0.1, "best": 0.6, "method": "leave_one_out"}
+    record = {
+        "head": head_digest(own),
+        "words": faithful_part(cases=[case]),
+        "neurons": faithful_part(best=0.3, ahead=(-0.1, -0.2, -0.05)),
+    }
+    write_json(own.folder / RunFile.FAITHFULNESS, record)
+    app = fine(visit(PAGE, run="own", errors="explanations", example="3"))
+    assert "Ours is not the best here" in said(app)
+    assert "No other explanation that was compared" in said(app)
+    assert len(charts(app)) == 2
+    assert table(app, "ours")["text"].tolist() == [own.corpus["text"][3]]
+    assert (
+        "0.50 (0.45 to 0.55)" in table(app, "sufficiency")["comprehensiveness"].values
+    )
+    # A record of another head is not shown.
+    write_json(own.folder / RunFile.FAITHFULNESS, {**record, "head": "another"})
+    assert not charts(fine(visit(PAGE, run="own", errors="explanations")))

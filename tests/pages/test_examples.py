@@ -381,3 +381,15 @@ def test_a_starred_text_is_kept_and_found_again(tmp_path, run_folder, monkeypatc
     assert set(app.dataframe[0].value["example"]) == {5}
     click(app, "Starred")
     assert read_about(run.folder).stars == ()
+
+
+def test_words_are_coloured_by_leaving_them_out(run):
+    state = {"words_by": "Leave one out"}
+    app = fine(visit(PAGE, run="r", state=state, text="my parcel never came"))
+    assert "What the logit loses if the model reads the text without this word" in said(
+        app
+    )
+    assert "background:rgba(" in html(app)
+    # Nothing would be left of a text of one word.
+    app = fine(visit(PAGE, run="r", state=state, text="parcel"))
+    assert "Without it nothing is left" in said(app)

@@ -420,3 +420,39 @@ def test_the_words_beside_the_neurons_stand_in_a_table(
     assert table["word"].tolist() == ["card lost", "lost"]
     assert table["raises"].tolist() == [classes[1]] * 2
     assert "+2.1 points on held-out texts (standard error 1.0)" in said(app)
+
+
+def test_what_is_used_is_measured_drawn_and_sorts_the_map(
+    tmp_path: Path, run_folder: Path, monkeypatch
+):
+    shutil.copytree(run_folder, tmp_path / "runs" / "own")
+    monkeypatch.setattr(effects, "MOST_REFERENCE", 20)
+    monkeypatch.setattr("ui.cache.effects.READ_TEXTS", 4)
+    app = fine(visit(PAGE, run="own", side="Use"))
+    assert "use" not in app.segmented_control(key="neuron_order").options
+    before = len(charts(app))
+    next(b for b in app.button if b.label == "Measure").click()
+    app = fine(app.run(timeout=60))
+    assert len(charts(app)) == before + 1
+    assert "Rank correlation of what is read and what is used" in said(app)
+    used = Run.open(tmp_path / "runs" / "own").neuron_usage
+    app = fine(visit(PAGE, run="own", order="use"))
+    best = used.loc[used["effect"].idxmax()]
+    assert title(app).startswith(f"{best['site']} #{best['index']}")
+    assert "from the most used on" in said(app)
+    assert f"used {best['effect']:.3f} (rank 1 of {len(used):,})" in said(app)
+
+
+def test_a_text_is_patched_with_the_activations_of_another(run, monkeypatch):
+    monkeypatch.setattr(effects, "MOST_REFERENCE", 20)
+    state = {"inside_how": "patch"}
+    app = fine(visit(PAGE, run="r", side="In the model", state=state))
+    patch = next(b for b in app.button if b.label == "Patch")
+    fine(patch.click().run())
+    assert "Type both texts." in said(app)
+    app.text_area(key="patch_donor").set_value("please refund the money")
+    next(b for b in app.button if b.label == "Patch").click()
+    app = fine(app.run(timeout=60))
+    table = next(one.value for one in app.dataframe if "patched" in one.value)
+    assert set(table["class"]) <= set(run.metrics["classes"])
+    assert "the other text is" in said(app)

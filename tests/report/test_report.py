@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,11 +12,13 @@ from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from helpers.browser.browser import browser, listen
+from helpers.frames import faithful_part
 from helpers.html_pages import EVIL, Found
 from stc_core.cli.app import app
 from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.files import write_json
+from stc_core.report import sections
 from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
@@ -157,3 +161,13 @@ def told(
     write_json(to / "config.json", run.config.model_copy(update=settings))
     write_json(to / "metrics.json", run.metrics | metrics)
     return Found(html_report(Run.open(to))).words
+
+
+def test_a_measured_faithfulness_is_a_part_with_two_tables():
+    part = faithful_part(best=0.5, ahead=(0.1, 0.05, 0.15))
+    run: Any = SimpleNamespace(faithfulness={"words": part, "neurons": part})
+    metrics: Any = {}
+    found = Found(sections.faithfulness_section(run, metrics))
+    assert found.tags.count("table") == 2
+    assert "Ours is not the best here" in found.words
+    assert "0.45 to 0.55" in found.words

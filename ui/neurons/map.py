@@ -52,7 +52,7 @@ _ORDERS: dict[NeuronOrder, str] = {
 }
 ORDER_HELP = (
     "Importance: what the classifier reads. Use: what it loses if the model gives the "
-    "neuron its mean (measured in the panel *Read and used*). Weight: the weight for "
+    "neuron its mean (measured in the panel *Use*). Weight: the weight for "
     "the class chosen under *Colour by*. Similarity: neurons with similar weights over "
     "all classes stand side by side (hierarchical clustering of the first "
     f"{MOST_CLUSTERED:,} of a site; each other one joins the nearest)."

@@ -62,7 +62,7 @@ def show_panels(run: Run, neuron: dict[str, Any]) -> None:
         "Other runs": other_runs,
         "Ablate it": show_ablation,
         "In the model": show_effect_inside,
-        "Read and used": show_use,
+        "Use": show_use,
     }
     # A link with a typed text opens the panel that shows this neuron on that text.
     side = pick(
