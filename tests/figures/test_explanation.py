@@ -11,7 +11,7 @@ from stc_core.figures.explanation import (
     waterfall,
 )
 from stc_core.interpret.explanation import check_sum, layer_parts, neuron_parts
-from stc_core.interpret.faithfulness.scores import METHODS
+from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 
 FOUND = explanation()
 MANY = {f"c{k}": (77 - k) / 3003 for k in range(77)}
@@ -57,9 +57,9 @@ def test_the_axis_holds_every_step_and_zero():
 
 def test_each_explanation_has_a_line_over_the_shares():
     part = faithful_part(best=0.5)
-    lines = erasure_curves(part, METHODS).data
+    lines = erasure_curves(part, ATTRIBUTIONS).data
     assert [line.name for line in lines] == [
-        METHODS[one["method"]] for one in part["methods"]
+        ATTRIBUTIONS[one["method"]] for one in part["methods"]
     ]
     assert list(lines[1].x) == ["1 %", "5 %", "10 %", "20 %", "50 %"]
     assert list(lines[1].y) == [0.5] * 5

@@ -7,7 +7,7 @@ from typing import Any
 from stc_core.files import read_json, write_json
 from stc_core.runs.run import Run
 
-_HEAD = "model/head.safetensors"
+_HEADS = "model/head.safetensors", "model/word_readout.safetensors"
 
 
 def kept_or_measured(
@@ -38,6 +38,10 @@ def is_current(run: Run, record: Mapping[str, Any]) -> bool:
 
 
 def head_digest(run: Run) -> str:
-    """The first characters of the SHA-256 of the head's file; empty without one."""
-    path = run.folder / _HEAD
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+    """The first characters of the SHA-256 of the head's files; empty without any.
+
+    They are the weights of the neurons, and of the words if the run reads words.
+    """
+    paths = [path for name in _HEADS if (path := run.folder / name).is_file()]
+    content = b"".join(path.read_bytes() for path in paths)
+    return hashlib.sha256(content).hexdigest()[:16] if paths else ""

@@ -26,7 +26,10 @@ def test_a_record_is_measured_once_for_a_head_and_a_question(tmp_path: Path):
     assert is_current(run, first)
     head.write_bytes(b"another head")
     assert not is_current(run, first)
-    assert ask(texts=6)["number"] == 3
+    third = ask(texts=6)
+    assert third["number"] == 3
+    (head.parent / "word_readout.safetensors").write_bytes(b"words beside it")
+    assert not is_current(run, third)
 
 
 def test_without_a_file_of_the_head_the_question_alone_counts(tmp_path: Path):
