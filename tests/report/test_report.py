@@ -3,8 +3,8 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -165,7 +165,7 @@ def told(
 
 def test_a_measured_faithfulness_is_a_part_with_two_tables():
     part = faithful_part(best=0.5, ahead=(0.1, 0.05, 0.15))
-    run: Any = SimpleNamespace(faithfulness={"words": part, "neurons": part})
+    run: Any = Mock(spec=Run, faithfulness={"words": part, "neurons": part})
     metrics: Any = {}
     found = Found(sections.faithfulness_section(run, metrics))
     assert found.tags.count("table") == 2
