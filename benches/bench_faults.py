@@ -26,7 +26,14 @@ from benches.measure import Row, table
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
-RECIPES = ("variability", "attention", "two-stage", "hierarchy", "words")
+RECIPES = (
+    "variability",
+    "contrastive",
+    "attention",
+    "two-stage",
+    "hierarchy",
+    "words",
+)
 SAID = {
     "kill": "the process ends at the act, as by SIGKILL",
     "full": "the act and all later writes say that the disk is full",

@@ -12,7 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from stc_core.frozen import Frozen, OneOf, SettingError, Words
 from stc_core.poolings import POOLING_RULES
-from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
+from stc_core.recipe_settings import (
+    AttentionConfig,
+    ContrastiveConfig,
+    HierarchyConfig,
+    TuneConfig,
+)
 from stc_core.recipe_table import LEFT_OUT, PRESETS, RECIPES, REPAIRS
 from stc_core.setting import setting
 from stc_core.types import (
@@ -350,6 +355,7 @@ class TrainConfig(Frozen):
     tune: TuneConfig = TuneConfig()
     hierarchy: HierarchyConfig = HierarchyConfig()
     attention: AttentionConfig = AttentionConfig()
+    contrastive: ContrastiveConfig = ContrastiveConfig()
     validation_share: float = setting(
         0.15,
         "The share of the training rows that chooses, if the table names no such rows.",

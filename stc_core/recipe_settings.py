@@ -49,8 +49,9 @@ class TuneConfig(Frozen):
     )
     epochs: int = setting(
         5,
-        "The most passes over the training rows. The recipe attention has a default of "
-        "its own: 8.",
+        "The most passes over the training rows. The recipes attention and contrastive "
+        "have defaults of their own: 8 and 3. An epoch of contrastive has 20 "
+        "batches at least.",
         label="Epochs at most",
         ge=1,
     )
@@ -65,7 +66,11 @@ class TuneConfig(Frozen):
         ge=1,
     )
     batch: int = setting(
-        32, "The number of texts in a batch.", label="Texts per batch", ge=1
+        32,
+        "The number of texts in a batch. The recipe contrastive has a default of its "
+        "own: 64.",
+        label="Texts per batch",
+        ge=1,
     )
     accumulate: int = setting(
         1,
@@ -166,4 +171,25 @@ class AttentionConfig(Frozen):
     )
     lm_weight: float = setting(
         0.2, "Multi-task: the weight of the loss on the texts.", ge=0
+    )
+
+
+class ContrastiveConfig(Frozen):
+    """How long the recipe `contrastive` tunes on pairs of texts.
+
+    It uses TuneConfig, too: `where` "top" tunes the top blocks, any other value all
+    blocks. There is no patience, as few rows cannot judge an epoch.
+    """
+
+    epochs: int = setting(
+        3,
+        "The number of epochs: each takes every text once, and 20 batches at least.",
+        label="Epochs",
+        ge=1,
+    )
+    batch: int = setting(
+        64,
+        "The number of texts in a batch, every two of which are a pair.",
+        label="Texts per batch",
+        ge=2,
     )

@@ -64,6 +64,15 @@ RECIPES: dict[str, Recipe] = {
         baselines={"frozen": "Same layer, not tuned"},
         page="Adapt",
     ),
+    "contrastive": Recipe(
+        "stc_core.recipes.contrastive",
+        "Tunes the model on pairs of texts, so that texts of one class come together. "
+        "For few labelled texts, such as 8 to 64 of each class.",
+        settings=("tune", "contrastive"),
+        tunes=True,
+        baselines={"frozen": "Same layer, not tuned"},
+        page="Adapt",
+    ),
     "hierarchy": Recipe(
         "stc_core.recipes.hierarchy.recipe",
         "Predicts all levels of labels together, so that they always fit. Coarse "
@@ -102,6 +111,7 @@ METHODS: dict[str, Method] = {
     "spin": Method("SPIN as published", "Minutes; to compare with the paper"),
     "attention": Method("Attention over words and layers", "Minutes"),
     "variability": Method("Tune the last blocks", "Minutes; changes the model"),
+    "contrastive": Method("Tune on pairs of texts", "A minute or more; for few texts"),
     "hierarchy": Method("All levels of labels together", "Minutes; levels always fit"),
     "existing": Method("Look inside a classifier that you have", "Seconds to minutes"),
 }

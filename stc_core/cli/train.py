@@ -68,14 +68,15 @@ def train(
     """Train a classifier on a table and keep the result as a run.
 
     Of the tuning options, attention uses only those that are not about blocks. With a
-    --schedule that tunes it uses those, too: --where top tunes the top blocks, any
-    other value all blocks.
+    --schedule that tunes it uses those, too, and so does contrastive: --where top tunes
+    the top blocks, any other value all blocks.
     """
     settings = {
         **training,
         "tune": tuning,
         "hierarchy": hierarchy,
         "attention": {**attention, "epochs": tuning.get("epochs")},
+        "contrastive": {name: tuning.get(name) for name in ("epochs", "batch")},
     }
     if data is None and config is None:
         raise StcError("argument DATA", expected="a table, or --config", got="neither")

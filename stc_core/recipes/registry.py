@@ -34,7 +34,8 @@ class RecipeCode(NamedTuple):
 
     `steps` are done in this order. `check(settings, backbone)` raises StcError if the
     recipe cannot train this backbone with these settings. `tuning_seconds` takes what
-    `planning.tuning_time.tuning_seconds` takes and foretells how long the tuning lasts;
+    `planning.tuning_time.tuning_seconds` takes, with the TrainConfig in the place of
+    the TuneConfig, and foretells how long the tuning lasts;
     None, or an answer of None, means that it is not known.
     """
 

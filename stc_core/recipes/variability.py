@@ -1,62 +1,40 @@
 """The recipe `variability` after its frozen half: tune up to l*, and compare.
 
 Source: arXiv 2210.10041. The head begins as a linear probe of the frozen layer
-(arXiv 2202.10054) and reads the mean of all tokens, so that the classifier has the
-form of every other: a linear head on neurons of a backbone.
+(arXiv 2202.10054).
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from stc_core.activations.features import dense_features
 from stc_core.activations.groups import extract_groups
-from stc_core.activations.row_file import RowFile, write_rows
-from stc_core.backbone import changes
+from stc_core.activations.row_file import RowFile
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import RunConfig, TrainConfig
+from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
-from stc_core.files import read_json
 from stc_core.heads.head import SparseHead, rescale_head
 from stc_core.heads.ridge import fit_best_ridge_head
 from stc_core.metrics.scores import fit_temperature
-from stc_core.probes.variability import measure_variability
-from stc_core.recipes.ending import (
-    ComparedClassifier,
-    comparison_rows,
-    corpus_of_run,
-    cost_at,
-    finish_tuned,
-    seconds_with,
-    sparse_half,
-    sparse_seconds,
-)
-from stc_core.recipes.leads import answers_of, with_leads
+from stc_core.recipes.planning.forecast import Survey
 from stc_core.recipes.planning.tuning_time import tuning_seconds
 from stc_core.recipes.registry import RecipeCode
-from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
-from stc_core.runs.layout import SPARSE, RunFile
-from stc_core.runs.metrics import RunMetrics
-from stc_core.runs.run import Run
+from stc_core.recipes.tuned import Tuned, layer_nu, tune_and_compare
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import score_baseline
-from stc_core.selection.guess import Guess
 from stc_core.selection.stc import Fitted
-from stc_core.selection.streaming import activation_blocks, logits_at, ranged_over
+from stc_core.selection.streaming import logits_at, ranged_over
 from stc_core.tuning.blocks import (
-    TunePlan,
     changes_for,
     check_tuning,
     checkpoint_blocks,
     cut_and_adapt,
     plan_tuning,
 )
-from stc_core.tuning.history import History
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import (
     TuningSession,
@@ -64,24 +42,6 @@ from stc_core.tuning.session import (
     load_untuned,
 )
 from stc_core.types import PooledSite
-
-
-class Tuned(NamedTuple):
-    """A tuned backbone, the head after training, and the baseline before tuning.
-
-    `frozen` are the test classes by the same head before tuning, `frozen_flops` the
-    cost of that for one token.
-    """
-
-    backbone: Backbone
-    head: SparseHead
-    nu: Sequence[float]
-    plan: TunePlan
-    changes: changes.Changes
-    history: History
-    n_trainable: int
-    frozen: Int[np.ndarray, " n_test"]
-    frozen_flops: int
 
 
 def tune_blocks(
@@ -124,18 +84,6 @@ def tune_blocks(
     return Tuned(
         kept.open(), trained, nu, plan, what, history, n_trainable, frozen, flops
     )
-
-
-def layer_nu(
-    folder: Path, backbone: Backbone, corpus: Corpus, task: Task
-) -> Sequence[float]:
-    """nu of the layers: from the run's variability.json, or measured now."""
-    path = folder / RunFile.VARIABILITY
-    if path.is_file():
-        told = read_json(path)["nu"]
-        return [float("inf") if nu is None else nu for nu in told]
-    texts = corpus.texts.at(task.train)
-    return measure_variability(backbone, texts, task.codes[task.train]).nu
 
 
 def _first_head(
@@ -193,117 +141,22 @@ def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
     return Fitted(head.cooled(temperature), (), chosen, held, logits / temperature)
 
 
-def tuned_metrics(
-    before: RunMetrics, after: dict[str, Any], tuned: Tuned, fitted: Fitted
-) -> dict[str, Any]:
-    """The metrics of the tuned run, from those of its sparse half and its own scores.
-
-    Layers and names are those of the base backbone, the cost is that of the tuned one.
-    """
-    backbone, history = tuned.backbone, tuned.history
-    width = len(tuned.head.features)
-    return {
-        **before,
-        **after,
-        "recipe": "variability",
-        "tuning": {
-            "method": tuned.changes.method,
-            "layer": tuned.plan.layer,
-            "blocks": list(tuned.plan.tuned),
-            "width": tuned.changes.width,
-            "nu": list(tuned.nu),
-        },
-        "neurons": {**before["neurons"], "selected": width, "unique": width},
-        "layers": {**before["layers"], "used": tuned.plan.layer},
-        "chosen": fitted.chosen,
-        "cost": cost_at(before, backbone, tuned.plan.layer),
-        "seconds": seconds_with(before, tune=history.seconds),
-        "backbone": {**before["backbone"], "tuned": backbone.identity},
-    }
-
-
-def _comparison(
-    before: RunMetrics, after: dict[str, Any], tuned: Tuned, peak_bytes: int
-) -> list[dict[str, Any]]:
-    """The table of results: tuned, frozen, stc, last layer.
-
-    `before` are the metrics of the sparse half, `after` those of the tuned run, with
-    `frozen` and `stc` among its baselines. The seconds are all that each classifier
-    needs: those that only read the frozen backbone need its extraction.
-    """
-    n_class, width = len(after["classes"]), len(tuned.head.features)
-    read, sparse = sparse_seconds(before)
-    cost, others = before["cost"], after["baselines"]
-    sparse_flops, whole = cost["flops_per_token"], cost["flops_per_token_total"]
-    dense = n_class * (width + 1)
-    n_sparse = n_class * (before["neurons"]["selected"] + 1)
-    flops = after["cost"]["flops_per_token"]
-    history = tuned.history
-    frozen_half = [
-        ("frozen", dense, read, tuned.frozen_flops),
-        ("stc", n_sparse, sparse, sparse_flops),
-        ("last_layer", dense, read, whole),
-    ]
-    rows = [
-        ComparedClassifier(
-            "tuned",
-            after["test"],
-            tuned.n_trainable,
-            history.seconds,
-            history.peak_bytes,
-            flops,
-        )
-    ]
-    rows += [
-        ComparedClassifier(name, others[name], trained, seconds, peak_bytes, flops)
-        for name, trained, seconds, flops in frozen_half
-        if name in others
-    ]
-    return comparison_rows(rows, whole_flops=whole)
-
-
-def tune_variability(config: RunConfig, writer: RunWriter) -> None:
-    """The last step: replace the sparse classifier by a tuned one."""
-    settings, run = config.train, Run(writer.folder)
-    (before, peak), corpus = sparse_half(writer), corpus_of_run(run)
-    task, n = task_of(corpus, settings), len(corpus.frame)
-    tuned = tune_blocks(corpus, task, settings, writer)
-    writer.phase("report", message="the tuned classifier")
-    blocks = activation_blocks(
-        tuned.backbone,
-        corpus.texts,
-        tuned.head.features,
-        groups=task.groups,
-        read=lambda site, rows: np.empty((0, 0), np.float32),
-        known=np.full(n, -1),
-        progress=writer.progress,
-    )
-    path, width = writer.folder / RunFile.ACTIVATIONS, len(tuned.head.features)
-    activations = write_rows(path, blocks, n=n, width=width)
-    fitted = finalise_tuned(tuned, activations, task)
-    classifier = estimator(settings)
-    classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
-    write_fitted(writer, classifier, corpus, task, activations)
-    logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    after = evaluate(corpus, task, fitted.held, fitted.held_logits, logits)
-    after = tuned_metrics(before, after, tuned, fitted)
-    y = task.codes[corpus.rows("test")]
-    frozen = score_baseline(y, Guess(tuned.frozen, ""), n_class=len(task.classes))
-    others = {"stc": before["test"], "frozen": frozen, **before["baselines"]}
-    answers = {**answers_of(Run(writer.folder)), "frozen": tuned.frozen}
-    ours, n_class = logits.argmax(axis=1), len(task.classes)
-    after["baselines"] = with_leads(others, answers, y, ours, n_class=n_class)
-    after["comparison"] = _comparison(before, after, tuned, peak)
-    finish_tuned(writer, after, gone=SPARSE)
-
-
 def check_blocks(settings: TrainConfig, backbone: Backbone) -> None:
     """Raise StcError if the blocks of this backbone cannot be tuned as asked."""
     check_tuning(backbone, settings.tune)
 
 
+def block_seconds(
+    backbone: Backbone, surveyed: Survey, settings: TrainConfig, **rows: Any
+) -> float | None:
+    """The seconds of the tuning: see `tuning_seconds`."""
+    return tuning_seconds(backbone, surveyed, settings.tune, **rows)
+
+
+TUNING_STEP = partial(tune_and_compare, tune=tune_blocks, finalise=finalise_tuned)
+"""The last step: replace the sparse classifier by a tuned one."""
 CODE = RecipeCode(
-    (train_sparse, stop_if_interrupted, tune_variability),
+    (train_sparse, stop_if_interrupted, TUNING_STEP),
     check=check_blocks,
-    tuning_seconds=tuning_seconds,
+    tuning_seconds=block_seconds,
 )

@@ -117,6 +117,7 @@ class TuningSession(NamedTuple):
         by: str | None = None,
         told: dict[str, Any] | None = None,
         under: str | None = "",
+        order: Int[np.ndarray, " seen"] | None = None,
         **more: Any,
     ) -> History:
         """Train `readout` on the training rows; return the history of `train_module`.
@@ -125,6 +126,8 @@ class TuningSession(NamedTuple):
         `by`. Checkpoints are kept in the folder
         `name` of the run's checkpoints. tuning.json gets the history beside `told`:
         under the name `under`, at its top level if that is empty, not at all if None.
+        With an `order` an epoch takes the training rows at these places, one after
+        another.
         """
         task, writer = self.task, self.writer
         if backbone.device.type == "cuda":
@@ -132,7 +135,7 @@ class TuningSession(NamedTuple):
         readout.criterion = task.goal.score
         return train_module(
             readout,
-            self.rows(backbone, task.train),
+            self.rows(backbone, task.train if order is None else task.train[order]),
             self.rows(backbone, task.validation),
             tune or self.settings.tune,
             by=by or "goal_score",
@@ -140,6 +143,7 @@ class TuningSession(NamedTuple):
             folder=writer.folder / CHECKPOINTS / name,
             tell=_history_writer(writer, told or {}, under),
             note=writer.note,
+            in_order=order is not None,
             **more,
         )
 

@@ -81,6 +81,8 @@ def train_module(
     note: Callable[[str], None] | None = None,
     rate: Callable[[int], Rate] | None = None,
     step: _Step | None = None,
+    before_judging: Callable[[], None] | None = None,
+    in_order: bool = False,
     choose: bool = True,
 ) -> History:
     """Train `readout` on the rows `learned`; return the history of the training.
@@ -91,7 +93,9 @@ def train_module(
     and at the end the chosen weights. With the same arguments an interrupted training
     continues after its last finished epoch, and its result is the same as without the
     interruption; `note` is told which checkpoints cannot be used. `rate(steps)` makes
-    another optimizer than the default; `step` is called before each step.
+    another optimizer than the default; `step` is called before each step, and
+    `before_judging` after each epoch, before the held rows judge it. Batches take the
+    learned rows at random, those of similar length together, or `in_order`.
     """
     judged = by if choose else None
     checkpoints = CheckpointFolder(folder, judged)
@@ -100,12 +104,14 @@ def train_module(
     if note is not None:
         for reason in past.left:
             note(reason)
-    watch = _Watch(settings, checkpoints, tell, step, by=judged)
+    watch = _Watch(settings, checkpoints, tell, step, before_judging, by=judged)
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
     arguments = _arguments(
         readout, settings, len(learned.codes), seed, checkpoints.aside
     )
+    if in_order:
+        arguments.train_sampling_strategy = "sequential"
     optimizers = (None, None) if rate is None else rate(steps)
     with _quiet():
         trainer = _trainer(readout, arguments, learned, held, watch, optimizers)
@@ -238,11 +244,13 @@ class _Watch(hf.TrainerCallback):
         checkpoints: CheckpointFolder,
         tell: Tell,
         step: _Step | None,
+        before_judging: Callable[[], None] | None,
         *,
         by: str | None,
     ) -> None:
         self.settings, self.checkpoints = settings, checkpoints
         self.tell, self.step, self.by = tell, step, by
+        self.before_judging = before_judging
         self.history = History()
         self.process = psutil.Process()
         self.before = 0.0  # seconds of earlier, interrupted trainings
@@ -281,6 +289,10 @@ class _Watch(hf.TrainerCallback):
             step = (float(state.epoch), float(loss))
             self.history = self.history._replace(steps=(*self.history.steps, step))
             self._say(state)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if self.before_judging is not None:
+            self.before_judging()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         metrics = more["metrics"]

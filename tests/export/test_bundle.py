@@ -40,7 +40,7 @@ TUNED: dict[str, dict[str, Any]] = {
 }
 """Ways to tune that leave more than changed weights behind."""
 KINDS = (*RECIPES, *TUNED)
-SPARSE = ("stc", "spin", "variability", *TUNED)
+SPARSE = ("stc", "spin", "variability", "contrastive", *TUNED)
 
 
 def tuned(folder: Path, name: str) -> Run:

@@ -30,7 +30,8 @@ class WatchedWriter(RunWriter):
 
 
 @pytest.mark.parametrize(
-    "name", ["stc", "variability", "attention", "classes", "words", "existing"]
+    "name",
+    "stc variability contrastive attention classes words existing".split(),
 )
 def test_the_share_of_a_real_run_never_goes_back(name: str, tmp_path):
     writer = WatchedWriter(tmp_path / name, config_of(tmp_path, name))

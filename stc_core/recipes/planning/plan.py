@@ -44,9 +44,9 @@ def plan(
     )
     seconds = expected.seconds
     if code.tuning_seconds is not None:
-        tune, learned = config.train.tune, (shape.n_train, shape.n_learned)
+        learned = shape.n_train, shape.n_learned
         taken = code.tuning_seconds(
-            backbone, surveyed, tune, n=shape.n, learned=learned
+            backbone, surveyed, config.train, n=shape.n, learned=learned
         )
         seconds |= {} if taken is None else {"tune": taken}
     return _facts(expected, seconds) | {

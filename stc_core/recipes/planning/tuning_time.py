@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from stc_core.backbone.backbone import Backbone
+from stc_core.config import TrainConfig
 from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.planning.forecast import Survey
 from stc_core.tuning.blocks import plan_tuning
@@ -27,7 +28,7 @@ STEP_SECONDS = 0.028
 def reading_seconds(
     backbone: Backbone,
     surveyed: Survey,
-    tune: TuneConfig,
+    settings: TrainConfig,
     *,
     n: int,
     learned: tuple[int, int],

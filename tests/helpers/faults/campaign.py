@@ -23,7 +23,12 @@ from helpers.models.saved import saved_base, saved_lm
 from helpers.models.tiny import tiny_tokenizer
 from helpers.runs.hierarchy import table
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
+from stc_core.recipe_settings import (
+    AttentionConfig,
+    ContrastiveConfig,
+    HierarchyConfig,
+    TuneConfig,
+)
 from stc_core.recipes import registry
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
@@ -36,6 +41,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "variability": {
         "recipe": "variability",
         "tune": TuneConfig(method="lora", blocks=1, layer=1, **_TUNE),
+    },
+    "contrastive": {
+        "recipe": "contrastive",
+        "contrastive": ContrastiveConfig(epochs=2, batch=16),
+        "tune": TuneConfig(method="lora", learning_rate=3e-3),
     },
     "attention": {
         "recipe": "attention",

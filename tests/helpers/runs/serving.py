@@ -15,7 +15,12 @@ from helpers.models.sequence import saved_classifier
 from helpers.runs.hierarchy import table
 from helpers.runs.replies import config as replying
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
+from stc_core.recipe_settings import (
+    AttentionConfig,
+    ContrastiveConfig,
+    HierarchyConfig,
+    TuneConfig,
+)
 from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -28,6 +33,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "stc": {},
     "spin": {"preset": "spin"},
     "variability": {"recipe": "variability", "tune": TUNE},
+    "contrastive": {
+        "recipe": "contrastive",
+        "contrastive": ContrastiveConfig(epochs=1, batch=16),
+        "tune": TUNE,
+    },
     "attention": {"recipe": "attention", "attention": AttentionConfig(epochs=2)},
     "classes": {"recipe": "hierarchy", "tune": TUNE},
     "words": {
