@@ -31,6 +31,8 @@ from ui.train.fields import number_field, toggle_field
 
 _RECIPE = "variability"
 """The recipe whose page this is."""
+PAIRS = "contrastive"
+"""The other recipe whose results it shows."""
 _NU = (
     "ν (nu) is the spread of the texts inside a class, divided by the distance "
     "between the classes, on the training texts. Lower is better; ★ marks the best "
@@ -173,7 +175,13 @@ def show_curves_of_tuning(run: Run) -> None:
         )
     figure = training_curves(tuning, metric)
     chart(figure, "training", alt="Loss and score by epoch")
-    st.caption("Epoch 0 is the same classifier on the model before the tuning.")
+    said = "Epoch 0 is the same classifier on the model before the tuning."
+    if run.config.train.recipe == PAIRS:
+        said += (
+            " The training loss is that of pairs of texts, the validation loss that of "
+            "the answers."
+        )
+    st.caption(said)
 
 
 def _unfinished(run: Run) -> None:
@@ -197,7 +205,7 @@ def _result(run: Run) -> None:
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
-    if metrics["recipe"] == _RECIPE and st.button(
+    if metrics["recipe"] in (_RECIPE, PAIRS) and st.button(
         "Continue with stc on the tuned model",
         icon=":material/model_training:",
         help="Fit probes and select neurons in the tuned model, as the papers do.",
@@ -214,7 +222,7 @@ def _beside(run: Run) -> None:
     for other in list_runs():
         if not other.done or other.config.data.labelled() != data:
             continue
-        if other.config.train.recipe == _RECIPE:
+        if other.config.train.recipe in (_RECIPE, PAIRS):
             others.append((other.name, read(other, "metrics")))
     if len(others) > 1:
         st.subheader("Tunings of this table", anchor=False)

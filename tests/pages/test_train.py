@@ -148,6 +148,15 @@ def test_the_published_method_takes_no_budget(data, started):
                 "tune": {"method": "lora", "blocks": 2, "seconds": 180.0},
             },
         ),
+        (
+            "contrastive",
+            {"Tune by": "lora", "Epochs": 4, "Texts per batch": 32, "Minutes": 3},
+            {
+                "recipe": "contrastive",
+                "tune": {"method": "lora", "seconds": 180.0},
+                "contrastive": {"epochs": 4, "batch": 32},
+            },
+        ),
     ],
 )
 def test_each_method_has_its_settings(data, started, method, fields, wanted):

@@ -139,6 +139,18 @@ def _variability(data: DataConfig) -> dict[str, Any]:
         return {"tune": tuning()}
 
 
+def _contrastive(data: DataConfig) -> dict[str, Any]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        way = choice_field("tune.method", TUNINGS, width=210)
+        epochs = number_field("contrastive.epochs", width=110)
+        batch = number_field("contrastive.batch", width=150)
+        seconds = choose_seconds()
+    return {
+        "tune": {"method": way, "seconds": seconds},
+        "contrastive": {"epochs": epochs, "batch": batch},
+    }
+
+
 def _hierarchy(data: DataConfig) -> dict[str, Any]:
     corpus = corpus_of(data)
     tuned = toggle_field("hierarchy.tuned")
@@ -219,6 +231,7 @@ def _existing(data: DataConfig) -> dict[str, Any]:
 METHOD_FORMS: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
     "attention": _attention,
     "variability": _variability,
+    "contrastive": _contrastive,
     "hierarchy": _hierarchy,
     "existing": _existing,
 }
