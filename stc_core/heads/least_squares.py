@@ -111,20 +111,27 @@ def solve_positive(
     penalty: float | Float[np.ndarray, " n"],
     B: Float[np.ndarray, "n k"],
 ) -> Float[np.ndarray, "n k"]:
-    """(A + diag(penalty))^-1 B for a symmetric A without negative eigenvalues.
+    """(A + diag(penalty))^-1 B for a symmetric A without negative eigenvalues."""
+    factor = factor_positive(A, penalty), False
+    return scipy.linalg.cho_solve(factor, B, check_finite=False).astype(B.dtype)
 
-    It uses a Cholesky factor, which reads only the lower triangle of A. If rounding
-    makes the factorisation fail, it is repeated in double precision.
+
+def factor_positive(
+    A: Float[np.ndarray, "n n"], penalty: float | Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n n"]:
+    """The Cholesky factor U, with U^T U = A + diag(penalty), in its upper triangle.
+
+    What stands below the diagonal has no meaning. Of A only the lower triangle is read.
+    If rounding makes the factorisation fail, it is repeated in double precision.
     """
     for dtype in (A.dtype, np.float64):
         copy = A.astype(dtype)
         np.einsum("ii->i", copy)[...] += penalty
         try:
             # The transpose is in LAPACK's order, so its upper triangle needs no copy.
-            factor = scipy.linalg.cho_factor(
+            return scipy.linalg.cho_factor(
                 copy.T, overwrite_a=True, check_finite=False
-            )
+            )[0]
         except scipy.linalg.LinAlgError:
             continue
-        return scipy.linalg.cho_solve(factor, B, check_finite=False).astype(B.dtype)
     raise AssertionError("a Gram matrix with a penalty has a Cholesky factor")

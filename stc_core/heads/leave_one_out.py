@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.linalg import get_lapack_funcs
 
-from stc_core.heads.least_squares import MOST_TINY, solve_positive
+from stc_core.heads.least_squares import MOST_TINY, factor_positive
 
 _LEAST = 1e-5
 """Of one minus the hat matrix, which rounding may bring below zero."""
@@ -33,14 +34,26 @@ def leave_one_out(
     prior = sample_weight @ labels / sample_weight.sum()
     Y = (labels - prior) * np.sqrt(sample_weight)[:, None]
     mean_norm = float(np.trace(products)) / float(sample_weight.sum())
-    one, scores = np.eye(len(products), dtype=products.dtype), []
+    scores = []
     for ridge in ridges:
         penalty = max(ridge * mean_norm, MOST_TINY)
-        inverse = solve_positive(products, penalty, one)
-        share = penalty * np.diag(inverse)
-        residual = penalty * (inverse @ Y)
+        root = _inverse_factor(factor_positive(products, penalty))
+        share = penalty * np.einsum("ij,ij->i", root, root)
+        residual = penalty * (root @ (root.T @ Y))
         scores.append(labels - _without(residual, share, sample_weight))
     return np.stack(scores)
+
+
+def _inverse_factor(factor: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """The inverse U^-1 of an upper triangular factor, which is overwritten.
+
+    The inverse of U^T U is U^-1 U^-T, so its diagonal needs no more than this: a sixth
+    of the work of solving for every column of the unit matrix.
+    """
+    (trtri,) = get_lapack_funcs(("trtri",), (factor,))
+    inverse, failed = trtri(factor, lower=0, overwrite_c=1)
+    assert failed == 0, failed
+    return np.triu(inverse)
 
 
 def _without(
