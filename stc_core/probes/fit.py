@@ -1,6 +1,5 @@
 """Sparse probes: one path of probes for each pooled site, scored on validation."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from stc_core.data.goal import ACCURATE, Goal
 from stc_core.data.task import Read, Task
 from stc_core.heads.least_squares import importance
+from stc_core.heads.parallel import cores
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import SolvedSite
@@ -24,12 +24,6 @@ MOST_THREADS = 4
 GPU_CELLS = 300_000_000
 """From so many rows x features x classes on a GPU is used. An estimate, not measured.
 """
-
-
-def cores() -> int:
-    """The number of processors that this process may use; all if that is unknown."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 class ProbeResult(NamedTuple):

@@ -18,6 +18,7 @@ from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.logistic import fit_logistic, logistic_scores
 from stc_core.heads.nested_ridge import nested_scores
+from stc_core.heads.parallel import in_threads
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import SAME_SCORE, last_best
 from stc_core.probes.fit import ProbeResult
@@ -69,11 +70,10 @@ def site_guess(
     folds = judging_folds(task, digests(read(sites[-1])))
     if len(task.learned) > MOST_LEFT_OUT:
         sites = _likeliest(read, task, sites)
-    best = _first_best(
-        choice
-        for site in sites
-        for choice in _ridge_choices(read(site), task, folds, site)
+    tried = in_threads(
+        lambda site: list(_ridge_choices(read(site), task, folds, site)), sites
     )
+    best = _first_best(choice for of_site in tried for choice in of_site)
     X = read(best.site)
     best = _first_best((best, *_logistic_choices(X, task, folds, best.site)))
     if best.head == "ridge":

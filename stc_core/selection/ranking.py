@@ -16,6 +16,7 @@ from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import add_products
 from stc_core.heads.least_squares import MOST_TINY, importance, solve_positive
 from stc_core.heads.leave_one_out import leave_one_out
+from stc_core.heads.parallel import in_threads
 from stc_core.metrics.scores import SAME_SCORE, macro_f1
 from stc_core.selection.folds import (
     Fold,
@@ -209,10 +210,12 @@ def _dual_weights(
         layer = layers[place]
         ends_layer = place + 1 == len(layers) or layers[place + 1] > layer
         if ends_layer and layer in depths:
-            parts = [
-                _dual(columns.task, of_fit, rows, fit)
-                for of_fit, fit in zip(products, fits, strict=True)
-            ]
+            parts = in_threads(
+                lambda number: _dual(
+                    columns.task, products[number], rows, fits[number]
+                ),
+                range(len(fits)),
+            )
             found[layer] = np.concatenate(parts, axis=1)
     return found
 
@@ -299,7 +302,11 @@ def _trust(
     """
     rows = _some(task, most)
     inside = [np.flatnonzero(np.isin(rows, fit)) for fit in fits]
-    gains = np.array([_gains(read(site)[rows], task, rows, inside) for site in sites]).T
+
+    def gains_of(site: PooledSite) -> list[float]:
+        return _gains(read(site)[rows], task, rows, inside)
+
+    gains = np.array(in_threads(gains_of, sites)).T
     largest = gains.max(axis=1, keepdims=True)
     knows = largest > SAME_SCORE
     shares = np.divide(gains, largest, out=np.ones_like(gains), where=knows)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from stc_core.heads.head import mean_and_sd, value_range
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.nested_ridge import nested_scores
+from stc_core.heads.parallel import in_threads
 from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
 from stc_core.selection.folds import Fold
 from stc_core.selection.importance import smooth
@@ -94,15 +95,18 @@ class DepthSearch:
         guesses, whole = np.empty(shape, np.int64), None
         if goal.score.of_answers is None:
             whole = np.empty((*shape, len(self.task.classes)), np.float32)
-        start = 0
-        for number_of_fold, fold in enumerate(self.columns.folds):
-            stop = start + len(fold.held)
+        ends = np.cumsum([len(fold.held) for fold in self.columns.folds])
+
+        def judge(number_of_fold: int) -> None:
+            fold = self.columns.folds[number_of_fold]
+            rows = slice(ends[number_of_fold] - len(fold.held), ends[number_of_fold])
             scores = self._scores(number_of_fold, fold, sizes, ridges)
             for number, of_size in enumerate(scores):
-                guesses[number, :, start:stop] = of_size.argmax(axis=2)
+                guesses[number, :, rows] = of_size.argmax(axis=2)
                 if whole is not None:
-                    whole[number, :, start:stop] = of_size
-            start = stop
+                    whole[number, :, rows] = of_size
+
+        in_threads(judge, range(len(ends)))
         found = []
         for number, size in enumerate(sizes):
             right = np.array([accuracy(y, guess) for guess in guesses[number]])

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.parallel import in_threads
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.heads.word_readout import WordReadout
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature
@@ -241,10 +242,10 @@ def fit_option(search: DepthSearch, option: Option) -> Fitted:
     held rows. The temperature of all of them is the best one for the held rows.
     """
     columns, task = search.columns, search.task
-    judges = [
-        _fit_head(search, option, number, fold)
-        for number, fold in enumerate(columns.folds)
-    ]
+    judges = in_threads(
+        lambda number: _fit_head(search, option, number, columns.folds[number]),
+        range(len(columns.folds)),
+    )
     held_logits = np.concatenate([judge.held_logits for judge in judges])
     temperature = fit_temperature(held_logits, task.codes[search.held])
     final = _fit_head(search, option, -1, Fold(task.learned, NO_ROWS))

@@ -18,12 +18,13 @@ from stc_core.activations.cost import (
     measure_speed,
     plan_extraction,
 )
+from stc_core.activations.resolution import MOST_KEPT_BYTES
 from stc_core.activations.row_file import BLOCK_BYTES
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.heads.least_squares import RIDGES
-from stc_core.probes.fit import cores
+from stc_core.heads.parallel import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
 from stc_core.recipes.planning.phase_seconds import (
     Shape,
@@ -166,10 +167,12 @@ def _weights_on_host(backbone: Backbone) -> int:
 def _memory_of_phases(shape: Shape, *, large: bool) -> int:
     """Bytes of the phase after extraction that takes most.
 
-    They come on top of what extraction took, which stays with the process.
+    They come on top of what extraction took, which stays with the process; the features
+    that are kept in memory are counted, too.
     """
     later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
-    return max(later + [sampling_bytes(shape)] * large)
+    kept = min(4 * shape.n * sum(shape.widths), MOST_KEPT_BYTES)
+    return kept + max(later + [sampling_bytes(shape)] * large)
 
 
 def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:

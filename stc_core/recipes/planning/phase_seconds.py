@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from stc_core.heads.folds import FOLDS
 from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.parallel import cores
 from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
-from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
 from stc_core.selection.folds import MOST_CROSS_FITTED, MOST_LEFT_OUT

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
 from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.parallel import in_threads
 from stc_core.metrics.resampling import resample_scores
 from stc_core.metrics.scores import fit_temperature, last_best
 from stc_core.selection.folds import Fold, stratified_order
@@ -93,20 +94,24 @@ def _held_scores(
 
     Last come those of the final model.
     """
-    task, found, parts = search.task, [], []
-    for number, fold in enumerate(search.columns.folds):
-        neurons = _neurons(search, option, number)
-        rows = _some(task, fold.fit)
+    task = search.task
+    folds = [*search.columns.folds, Fold(task.learned, NO_ROWS)]
+
+    def judge(number: int) -> tuple[_Part, np.ndarray]:
+        place = -1 if number == len(folds) - 1 else number
+        fold = folds[number]
         part, tried = _fold_scores(
-            neurons, candidates, task, fold._replace(fit=rows), ridges
+            _neurons(search, option, place),
+            candidates,
+            task,
+            fold._replace(fit=_some(task, fold.fit)),
+            ridges,
         )
-        parts.append(part)
-        found.append(np.stack(list(tried)))
-    rows = _some(task, task.learned)
-    last = _fold_scores(
-        _neurons(search, option, -1), candidates, task, Fold(rows, NO_ROWS), ridges
-    )
-    return np.concatenate(found, axis=2), [*parts, last[0]]
+        return part, np.stack(list(tried))
+
+    found = in_threads(judge, range(len(folds)))
+    scores = np.concatenate([of_fold for _, of_fold in found], axis=2)
+    return scores, [part for part, _ in found]
 
 
 def _some(task: Task, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:

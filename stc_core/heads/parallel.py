@@ -1,0 +1,34 @@
+"""Several small solves at once: each in a thread of its own, with one BLAS thread."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def cores() -> int:
+    """The number of processors that this process may use; all if that is unknown."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def in_threads(
+    job: Callable[[_Item], _Result], items: Sequence[_Item], *, most: int = 8
+) -> list[_Result]:
+    """What `job` gives for each item, in their order; `most` at once, or one a core.
+
+    A factorisation of a small matrix gains little from several threads; several of them
+    at once do. As each has one thread of BLAS, the results do not depend on the number
+    of cores.
+    """
+    workers = max(1, min(most, cores(), len(items)))
+    with threadpool_limits(1, "blas"):
+        if workers == 1:
+            return [job(item) for item in items]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(job, items))
