@@ -392,7 +392,13 @@ def test_how_often_other_rows_keep_a_neuron_is_told(run):
     stability = run.stability
     app = fine(visit(PAGE, run="r", neuron="3"))
     times = round(stability["frequency"][3] * stability["n_selections"])
-    assert f"Chosen on {times} of 10 halves of the rows." in said(app)
+    assert f"Chosen on {times} of 10 halves of the rows, " in said(app)
+    assert " of 10 draws of other seeds." in said(app)
+    told = next(one for one in app.expander if one.label.startswith("How stable"))
+    assert "We chose the neurons again" in told.markdown[0].value
+    table = told.dataframe[0].value
+    of_layers = table.loc[table["part"].str.startswith("layer ")]
+    assert of_layers["kept"].sum() == stability["kept"] == len(run.neurons)
 
 
 def test_the_words_beside_the_neurons_stand_in_a_table(
