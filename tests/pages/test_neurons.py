@@ -14,6 +14,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, write_json
 from stc_core.heads.word_readout import WordReadout, save_word_readouts
 from stc_core.interpret.interventions import effects
+from stc_core.interpret.interventions.edits import count_neurons
 from stc_core.interpret.neuron_table import (
     addresses_of,
     chosen_neurons,
@@ -21,6 +22,7 @@ from stc_core.interpret.neuron_table import (
     neuron_names,
 )
 from stc_core.runs.run import Run
+from ui.cache import effects as cached_effects
 from ui.cache import run_files
 from ui.neurons import map
 from ui.neurons.map import by_name
@@ -380,6 +382,28 @@ def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
     assert "The accuracy goes from" in shown
     # What was measured is shown at once when the page is drawn again.
     assert len(charts(fine(app.run()))) == 4
+
+
+def test_the_neurons_of_a_class_are_changed_together(run, monkeypatch):
+    monkeypatch.setattr("ui.cache.effects.READ_TEXTS", 4)
+    monkeypatch.setattr(effects, "MOST_REFERENCE", 12)
+    monkeypatch.setattr(effects, "N_RANDOM", 2)
+    names = classes_of(run.neurons)
+    app = fine(visit(PAGE, run="r", side="In the model"))
+    change = next(box for box in app.selectbox if box.label == "Change")
+    own = [one for one in change.options if one.startswith("Kept neurons that speak")]
+    assert {one.rpartition(" for ")[2] for one in own} <= set(names) and own
+    app = fine(change.select(own[0]).run())
+    next(b for b in app.button if b.label == "Measure").click()
+    app = fine(app.run(timeout=60))
+    weights = run.neurons[[f"weight:{name}" for name in names]].to_numpy()
+    label = own[0].rpartition(" for ")[2]
+    places = run.neurons.loc[weights.argmax(axis=1) == names.index(label)]
+    n = len(places[["site", "index"]].drop_duplicates())
+    assert "the last layer more than" in said(app)
+    (asked, measured) = next(reversed(cached_effects._kept().effects.items()))
+    assert asked[1].chosen == ("class", label)
+    assert count_neurons(measured.intervention.neurons) == n
 
 
 def test_steering_by_nothing_is_said():
