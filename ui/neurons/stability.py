@@ -26,12 +26,15 @@ def show_stability(run: Run) -> None:
         table = overlap_table(record)
         if table.empty:
             return
-        shares = st.column_config.NumberColumn(format="percent")
+        shares = st.column_config.NumberColumn(format="%.1f %%")
+        percents = [*REPEATS, "chance"]
+        table[percents] = 100 * table[percents].astype(float)
         st.dataframe(
             table,
+            placeholder="–",
             hide_index=True,
             height="content",
-            column_config=dict.fromkeys([*REPEATS, "chance"], shares),
+            column_config=dict.fromkeys(percents, shares),
             alt="How many neurons two selections share, by layer and by site",
         )
         st.caption(ABOUT_OVERLAP)

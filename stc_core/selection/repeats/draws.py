@@ -20,7 +20,7 @@ HALVES, BOOTSTRAP, SEEDS = "halves", "bootstrap", "seeds"
 REPEATS = {
     HALVES: "random halves of the rows",
     BOOTSTRAP: "bootstrap samples of the rows",
-    SEEDS: f"draws of {SEED_SHARE:.0%} of the rows, as other seeds would learn",
+    SEEDS: f"draws of {100 * SEED_SHARE:.0f} % of the rows, as other seeds would learn",
 }
 """Each kind of repeat in words."""
 
