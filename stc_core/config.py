@@ -349,6 +349,15 @@ class TrainConfig(Frozen):
         gt=0.5,
         le=1,
     )
+    use_weight: float = setting(
+        0.0,
+        "How much the ranking of neurons weighs what the model uses, beside what can "
+        "be read: 0 not at all, 0.5 as much, 1 alone. Use is measured by gradient "
+        "attribution on at most 120 texts of each fold.",
+        label="Weight of use by the model",
+        ge=0,
+        le=1,
+    )
     store_dtype: Literal["float16", "float32"] = setting(
         "float16", "The data type in which activations are kept on disk."
     )

@@ -76,7 +76,10 @@ class PooledSite(NamedTuple):
         site, _, pooling = name.rpartition(".")
         if pooling not in POOLING_RULES:
             raise StcError(
-                f"pooled site {name!r}", expected="a name like 'resid.3.mean'"
+                f"pooled site {name!r}",
+                expected="a name like 'resid.3.mean', with one of the poolings "
+                f"{', '.join(POOLING_RULES)}",
+                got=repr(pooling),
             )
         return cls(Site.parse(site), pooling)
 

@@ -3,20 +3,28 @@
 Each is built tiny, with random weights. `cut`: the model up to a middle layer, opened
 again, has the same values bit for bit; `whole`: a bundle keeps all its blocks. ONNX is
 `equal` if all probabilities are those of torch within 1e-4, `differs` if not, `not
-traced` if torch's exporter ends with an error. The table goes to docs/export.md, the
-counts to RESULTS.md.
+traced` if torch's exporter ends with an error or takes longer than MOST_S. The table
+goes to docs/export.md, the counts to RESULTS.md.
+
+Each family has a process of its own, and its verdict is kept in results/onnx.json as
+soon as it is known: a bench that was ended goes on with the families that are left, or
+were tried with other versions.
 """
 
+import json
+import multiprocessing
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import transformers
+from transformers.models.auto import modeling_auto
 from transformers.utils import logging
 
 from benches.measure import Row, show, table
@@ -38,6 +46,12 @@ from stc_core.heads.head import SparseHead
 from stc_core.types import Feature, PooledSite
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
+KEPT = Path(__file__).parents[1] / "results" / "onnx.json"
+VERSIONS = {
+    "transformers": transformers.__version__,
+    "torch": torch.__version__.partition("+")[0],
+}
+MOST_S = 600
 BEGIN, END = "<!-- onnx: begin -->", "<!-- onnx: end -->"
 WORDS = [f"w{3 + number}" for number in range(60)]
 TEXTS = [
@@ -133,13 +147,78 @@ def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "/")[:160]
 
 
-def publish(verdicts: Sequence[Verdict]) -> None:
+def kept() -> dict[str, Verdict | None]:
+    """What these versions gave so far; None for a family that is no backbone."""
+    if not KEPT.exists():
+        return {}
+    found = json.loads(KEPT.read_text("utf-8"))
+    if {name: found[name] for name in VERSIONS} != VERSIONS:
+        return {}
+    return {
+        family: Verdict(family, **row) if row else None
+        for family, row in found["families"].items()
+    }
+
+
+def keep(verdicts: Mapping[str, Verdict | None]) -> None:
+    rows = {family: _without_name(one) for family, one in sorted(verdicts.items())}
+    text = json.dumps(VERSIONS | {"families": rows}, indent=1) + "\n"
+    half = KEPT.with_suffix(".part")
+    half.write_text(text, encoding="utf-8")
+    half.replace(KEPT)
+
+
+def _without_name(verdict: Verdict | None) -> dict[str, str] | None:
+    if verdict is None:
+        return None
+    return {
+        name: value for name, value in verdict._asdict().items() if name != "family"
+    }
+
+
+def in_order() -> list[str]:
+    """Families with a language model of their own first: people use those for texts."""
+    text = {
+        *modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        *modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        *modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    }
+    return sorted(families(), key=lambda name: name.partition(",")[0] not in text)
+
+
+def in_a_process(family: str) -> Verdict | None:
+    """Its verdict, whatever the family does to the process that tries it."""
+    here, there = multiprocessing.get_context("fork").Pipe(duplex=False)
+    work = multiprocessing.get_context("fork").Process(
+        target=_tell, args=(family, there)
+    )
+    work.start()
+    there.close()
+    try:
+        if here.poll(MOST_S):
+            return here.recv()
+        return Verdict(family, "not known", "not traced", f"took over {MOST_S} s")
+    except EOFError:
+        work.join()
+        return Verdict(family, "not known", "not traced", f"ended: {work.exitcode}")
+    finally:
+        work.kill()
+        work.join()
+
+
+def _tell(family: str, there: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        there.send(judged(family, Path(folder)))
+
+
+def publish(verdicts: Sequence[Verdict], left: int) -> None:
     """Write the table between the marks of the page."""
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    about = f"With transformers {transformers.__version__} and torch "
-    about += f"{torch.__version__.partition('+')[0]}: {said(verdicts, 'bundle')}; "
-    about += f"ONNX {said(verdicts, 'onnx')}."
+    about = "With " + " and ".join(f"{name} {at}" for name, at in VERSIONS.items())
+    about += f": {said(verdicts, 'bundle')}; ONNX {said(verdicts, 'onnx')}."
+    if left:
+        about += f" {left} names of families are left to try."
     rows: list[Row] = [verdict._asdict() for verdict in verdicts]
     parts = [BEGIN, about, table(rows), END]
     PAGE.write_text(before + "\n\n".join(parts) + after, encoding="utf-8")
@@ -154,14 +233,21 @@ def bench() -> Iterator[Row]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")
-    verdicts: list[Verdict] = []
-    for family in families():
-        with tempfile.TemporaryDirectory() as folder:
-            if (verdict := judged(family, Path(folder))) is not None:
-                verdicts.append(verdict)
-    publish(verdicts)
-    counts: Any = Counter((verdict.bundle, verdict.onnx) for verdict in verdicts)
-    for (bundle, onnx), n in counts.most_common():
+    torch.set_num_threads(1)  # a fork has only the thread that made it
+    tried, order = kept(), in_order()
+    for family in order:
+        if family not in tried:
+            tried[family] = in_a_process(family)
+            keep(tried)
+    yield from counts(tried, len(order))
+
+
+def counts(tried: Mapping[str, Verdict | None], known: int) -> Iterator[Row]:
+    """Writes the page; the families of each outcome, most first."""
+    verdicts = [one for _, one in sorted(tried.items()) if one is not None]
+    publish(verdicts, known - len(tried))
+    outcomes: Any = Counter((verdict.bundle, verdict.onnx) for verdict in verdicts)
+    for (bundle, onnx), n in outcomes.most_common():
         yield {"bench": "onnx", "case": f"{bundle}, {onnx}", "families": n}
 
 

@@ -1,6 +1,5 @@
 """The results of a run in plain sentences. No Streamlit, no figures."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ from stc_core.frames import records
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.runs.metrics import RunMetrics
-from stc_core.selection.stability import NEARLY_ALWAYS
 from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
@@ -107,41 +105,6 @@ def words_finding(metrics: RunMetrics) -> LayerFinding | None:
         f"Beside the neurons the classifier reads **{n:,} words** and pairs of words: "
         f"{measured}.",
     )
-
-
-def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
-    """Whether other rows would keep the same neurons: sentences on a `Stability`."""
-    kept, always = stability["kept"], stability["always"]
-    times = stability["n_selections"]
-    least = math.ceil(NEARLY_ALWAYS * times)
-    said = [
-        f"We chose the neurons again on {times} random halves of the rows "
-        f"({stability['half']:,} rows each). {always:,} of the {kept:,} neurons were "
-        f"chosen at least {least} times.",
-        f"Two halves share {percent(stability['overlap'])} of their neurons; random "
-        f"sets of this size would share {percent(stability['chance'])}.",
-    ]
-    if always < kept / 2:
-        said.append(
-            "So the neurons are one of many sets that do as well. Trust what a single "
-            "neuron says only if it is chosen nearly always."
-        )
-    return said
-
-
-def stable_choice(metrics: RunMetrics) -> list[str]:
-    """What it costs to keep only stable neurons; empty for a run that keeps others."""
-    chosen = metrics.get("chosen", {})
-    if "stable" not in chosen:
-        return []
-    kept, all_of_them = metrics["neurons"]["selected"], int(chosen["neurons_before"])
-    after, before = metrics["validation"]["accuracy"], float(chosen["accuracy_before"])
-    return [
-        f"Kept are only the {count(kept, 'neuron')} that at least "
-        f"{percent(float(chosen['stable']))} of the halves choose, of {all_of_them:,} "
-        f"that would be kept. On held-out rows they have an accuracy of "
-        f"{percent(after)}, and all {all_of_them:,} have {percent(before)}."
-    ]
 
 
 def more_rows(learning: Mapping[str, Any]) -> list[str]:

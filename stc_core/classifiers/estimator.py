@@ -34,10 +34,11 @@ from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import PenaltyName
+from stc_core.selection.repeats.stability import keep_stable
 from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
-from stc_core.selection.stability import keep_stable
 from stc_core.selection.stc import NO_ROWS, Finish, Fitted, as_it_is, fit_stc
+from stc_core.selection.use.attribution import ModelUse
 from stc_core.selection.words.choose import add_words
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
@@ -85,6 +86,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         tolerance: float | None = None,
         words: str = "auto",
         stable: float | None = None,
+        use_weight: float = 0.0,
         store_dtype: str = "float16",
         validation_share: float = 0.15,
         seed: int = 0,
@@ -106,6 +108,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.tolerance = tolerance
         self.words = words
         self.stable = stable
+        self.use_weight = use_weight
         self.store_dtype = store_dtype
         self.validation_share = validation_share
         self.seed = seed
@@ -138,7 +141,8 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             read,
             sample.task,
             probes,
-            texts=all_texts.at(sample.rows),
+            texts=(of_sample := all_texts.at(sample.rows)),
+            use=self.model_use(backbone, of_sample, sample.task),
             progress=progress,
         )
         if not sample.has_all_learned:
@@ -249,9 +253,9 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             if name != "backbone"
         }
         settings = TrainConfig(**{**params, "device": str(self.device)})
-        for name in ("budget", "max_neurons", "tolerance", "stable"):
+        for name in ("budget", "max_neurons", "tolerance", "stable", "use_weight"):
             value = getattr(self, name)
-            if self.preset == "spin" and value is not None:
+            if self.preset == "spin" and value:
                 raise StcError(
                     name,
                     expected="none with the preset spin, which keeps neurons by eta",
@@ -291,19 +295,20 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         *,
         texts: Sequence[str],
         reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
+        use: ModelUse | None = None,
         progress: Progress = silent,
     ) -> Fitted:
         """The head of the preset, chosen by rows held out.
 
         `texts` are those of all rows of the task. With the preset `stc`, every option
         also predicts the classes of the rows `reported`; its `probes` may be those that
-        a run has kept.
+        a run has kept. `use` is that of `model_use`.
         """
         settings = self._settings()
         if settings.preset == "spin":
             etas = SPIN_ETAS if settings.eta is None else (settings.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
-        how: dict[str, Any] = {"reported": reported, "progress": progress}
+        how: dict[str, Any] = {"reported": reported, "progress": progress, "use": use}
         limits = {name: getattr(settings, name) for name in _LIMITS}
         finish, share = self.finish(texts), settings.stable
         first = finish if share is None else as_it_is
@@ -313,6 +318,16 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         return keep_stable(
             read, task, probes, fitted, share=share, finish=finish, **how
         )
+
+    def model_use(
+        self, backbone: Backbone, texts: Sequence[str], task: Task
+    ) -> ModelUse | None:
+        """What measures the use of neurons for the ranking; None if it has no weight.
+
+        `texts` are those of all rows of the task.
+        """
+        weight = self._settings().use_weight
+        return ModelUse(backbone, texts, task, weight=weight) if weight else None
 
     def finish(self, texts: Sequence[str]) -> Finish:
         """What adds words to a chosen classifier, if `words` says so."""

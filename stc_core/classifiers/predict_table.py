@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from stc_core.backbone.backbone import Backbone
 from stc_core.cells import formula_note
 from stc_core.classifiers.labelling.table_chunks import (
     Chunk,
@@ -40,7 +41,8 @@ class Labelled(NamedTuple):
     `pairs` has the number of rows for each label of the file and its prediction, if a
     column of labels was named. A cell without either is ''. Rows with a text that the
     classifier has learned are not in `pairs`; `learned` is their number. `broken` is
-    the number of rows whose text the tokenizer cannot read.
+    the number of rows whose text the tokenizer cannot read, `cut` that of texts of
+    which only the beginning is read.
     """
 
     rows: int
@@ -48,6 +50,7 @@ class Labelled(NamedTuple):
     pairs: Mapping[tuple[str, str], int] = {}
     learned: int = 0
     broken: int = 0
+    cut: int = 0
 
     @property
     def said(self) -> str:
@@ -71,6 +74,7 @@ def predict_file(
     label: str | None = None,
     learned: Collection[str] = (),
     label_rows: LabelRows | None = None,
+    backbone: Backbone | None = None,
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
@@ -80,7 +84,8 @@ def predict_file(
     completely or not at all, in the format of its suffix; "-" is CSV on standard
     output. Memory does not grow with the table. `label` names the column whose labels
     are compared with the predictions, except for the texts in `learned`. `label_rows`
-    gives the labels of the texts of a chunk; without it `classifier` does. `tell` gets
+    gives the labels of the texts of a chunk; without it `classifier` does. The texts
+    that are too long for the `backbone` are counted, if there is one. `tell` gets
     notes for the user on how the table was read. In CSV and TSV a cell that a
     spreadsheet would run as a formula gets an apostrophe in front, unless
     `keep_formulas` is true.
@@ -98,22 +103,43 @@ def predict_file(
                 check_column(chunk.frame, label, role="label")
             labels = label_rows(chunk.texts)
             done.add(chunk, labels, label=label, learned=learned)
+            done.cut += 0 if backbone is None else _n_cut(backbone, chunk, labels)
             labelled = beside(chunk.frame, labels)
             n_own = len(chunk.frame.columns)
             n_formulas += write(labelled if exact else _rounded(labelled, n_own))
             progress(done.rows, 0)
         for note in done.notes():
             tell(note)
+        if done.cut and backbone is not None:
+            tell(f"info: {cut_note(done.cut, backbone.max_length, of=done.rows)}")
         if n_formulas:
             tell(f"info: {formula_note(n_formulas)}")
-    return Labelled(done.rows, done.blank, done.pairs, done.learned, len(done.broken))
+    return Labelled(
+        done.rows, done.blank, done.pairs, done.learned, len(done.broken), done.cut
+    )
+
+
+def cut_note(n_cut: int, max_length: int, *, of: int) -> str:
+    """That so many of the texts are longer than the classifier reads."""
+    which = "The text is" if of == 1 else f"{n_cut:,} of {of:,} texts are"
+    return f"{which} longer than {max_length} tokens; only the beginning is read."
+
+
+def _n_cut(backbone: Backbone, chunk: Chunk, labels: TextLabels) -> int:
+    """How many of the texts that have a label are too long for the backbone."""
+    texts = [
+        text
+        for row, text in enumerate(chunk.texts)
+        if text.strip() and row not in labels.broken
+    ]
+    return backbone.tokenize(texts).n_cut if texts else 0
 
 
 class _Done:
     """What is known of the rows that are labelled."""
 
     def __init__(self) -> None:
-        self.rows, self.blank, self.learned = 0, 0, 0
+        self.rows, self.blank, self.learned, self.cut = 0, 0, 0, 0
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.broken: dict[int, str] = {}
         self._facts: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from stc_core.cli.options import AsJson, EngineOptions, SettingOptions, Table
 from stc_core.config import DataConfig, TrainConfig
 from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
+from stc_core.poolings import POOLING_RULES
 
 Sites = Annotated[
     list[str] | None,
@@ -58,6 +59,10 @@ def activations(
     """
     if tokens and pooling:
         raise StcError("--pooling", expected="no --tokens with it", got="--tokens")
+    for name in pooling or ():
+        if name not in POOLING_RULES:
+            known = ", ".join(POOLING_RULES)
+            raise StcError("option --pooling", expected=known, got=repr(name))
     config, on_engine = config_of({"path": data, **columns}, model), engine_of(engine)
     if tokens and on_engine is not None:
         raise StcError("--engine", expected="no --tokens with it", got="--tokens")

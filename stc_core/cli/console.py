@@ -13,7 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
-from stc_core.analysis.summary import more_rows, stable_choice, stable_neurons
+from stc_core.analysis.inside.stability import (
+    overlap_rows,
+    overlap_table,
+    stable_choice,
+    stable_neurons,
+)
+from stc_core.analysis.summary import more_rows
 from stc_core.analysis.verdict import result_verdict
 from stc_core.display import (
     MAY_BE_MISSING,
@@ -201,8 +207,14 @@ def _show_stability(run: Run) -> None:
     if run.has(RunFile.STABILITY):
         said += stable_neurons(run.stability)
     if said:
-        console = output()
-        console.print(" ".join(said), markup=False)
+        output().print(" ".join(said).replace("**", ""), markup=False)
+    if run.has(RunFile.STABILITY) and (rows := overlap_rows(run.stability)):
+        table = Table(box=box.SIMPLE_HEAD)
+        for place, head in enumerate(overlap_table(run.stability)):
+            table.add_column(head, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        output().print(table)
 
 
 def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:

@@ -103,6 +103,7 @@ def predict(
         "text": text,
         "keep_formulas": keep_formulas,
         "label": label,
+        "backbone": getattr(classifier, "backbone_", None),
         **reading,
     }
     if label is not None:
@@ -119,7 +120,10 @@ def predict(
         labelled = _label_file(work, data, out, settings | {"config": on_engine})
     if as_json:
         score = label and _score_of(labelled, classifier, opened)
-        facts = {"out": out, "rows": labelled.rows, "blank": labelled.blank}
+        if label is not None and not score:
+            _say_no_score(labelled, label, classifier, opened)
+        facts = {name: getattr(labelled, name) for name in ("rows", "blank", "cut")}
+        facts = {"out": out} | facts
         print_json(facts | {"score": score.record() if score else None})
     elif label is not None and labelled is not None:
         _show_score(labelled, label, classifier, opened)
@@ -189,13 +193,31 @@ def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
 
     score = _score_of(labelled, classifier, run)
     if score is None:
-        why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
-        typer.echo(f"No row has a new text and a known label in {label!r}.{why}")
+        _say_no_score(labelled, label, classifier, run)
         return
     typer.echo(score.sentence, err=True)
     for row in records(confused_pairs(score.confusion).head(5)):
         line = f"  {row['n']:,} x {row['label']} taken for {row['predicted']}"
         typer.echo(line, err=True)
+
+
+def _say_no_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
+    """Say why no row is scored, on standard error: which labels the table has, and
+    which ones the classifier knows."""
+    why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
+    said = f"No row has a new text and a known label in {label!r}.{why}"
+    there = sorted({name.strip() for name, _ in labelled.pairs if name.strip()})
+    known = [str(name) for name in classifier.classes_]
+    if there and not set(there) & set(known):
+        said += f" The column has {_some(there)}; the classifier knows {_some(known)}."
+        said += " Rename the labels of the table, or give another --label."
+    typer.echo(said, err=True)
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
 
 
 def generate(
@@ -322,6 +344,12 @@ def explain(
     else:
         assert text is not None
         explanation = classifier.explain(text)
+    from stc_core.classifiers.predict_table import cut_note
+
+    backbone = getattr(classifier, "backbone_", None)
+    explanation["cut"] = backbone is not None and bool(backbone.tokenize([text]).n_cut)
+    if backbone is not None and explanation["cut"]:
+        typer.echo(f"info: {cut_note(1, backbone.max_length, of=1)}", err=True)
     if gradients:
         from stc_core.interpret.integrated_gradients import integrated_gradients
 

@@ -96,7 +96,8 @@ def shrink(
     limits: Annotated[
         dict[str, Any],
         SettingOptions(
-            TrainConfig, only=("max_layer", "max_neurons", "tolerance", "stable")
+            TrainConfig,
+            only=("max_layer", "max_neurons", "tolerance", "stable", "use_weight"),
         ),
     ],
     extract: Annotated[

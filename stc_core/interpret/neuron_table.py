@@ -27,6 +27,15 @@ def classes_of(neurons: pd.DataFrame) -> list[str]:
     return [name.removeprefix(WEIGHT) for name in names if name.startswith(WEIGHT)]
 
 
+def classes_with_neurons(neurons: pd.DataFrame) -> list[str]:
+    """The classes for which some neuron has its largest weight, in their order."""
+    classes = classes_of(neurons)
+    if neurons.empty or not classes:
+        return []
+    best = neurons[[WEIGHT + name for name in classes]].to_numpy(float).argmax(axis=1)
+    return [classes[code] for code in np.unique(best).tolist()]
+
+
 def neuron_name(neuron: Mapping[str, Any]) -> str:
     """The name of a neuron, as 'mlp.5 #1034 · max'."""
     return f"{neuron['site']} #{neuron['index']} · {neuron['pooling']}"

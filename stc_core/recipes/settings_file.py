@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from stc_core.config import KEPT, RUN_FORMAT, SETTING_PARTS, RunConfig
 from stc_core.errors import StcError
@@ -52,6 +53,7 @@ def settings_from_file(
 
 def _read_record(file: Path) -> dict[str, Any]:
     """What the file holds; StcError if a training cannot begin from it."""
+    _check_file(file)
     try:
         record = decode_json(read_text(file))
     except ValueError as error:
@@ -74,6 +76,23 @@ def _read_record(file: Path) -> dict[str, Any]:
     if (found := record.get("format", RUN_FORMAT)) != RUN_FORMAT:
         raise StcError(f"{file}, format", expected=str(RUN_FORMAT), got=str(found))
     return record
+
+
+def _check_file(file: Path) -> None:
+    """Raise StcError, with what to give instead, unless settings can be in the file."""
+    remedy = "Give the config.json of a run, or the run's folder."
+    if not file.exists():
+        in_folder = file.name == RunFile.CONFIG and file.parent.is_dir()
+        got = f"a folder without {file.name}" if in_folder else "no such file"
+        where = str(file.parent if in_folder else file)
+        raise StcError(where, expected="the settings of a run", got=got, remedy=remedy)
+    if is_zipfile(file):
+        raise StcError(
+            str(file),
+            expected="the settings of a run, as JSON",
+            got="an archive, such as a bundle",
+            remedy=f"{remedy} `stc predict` and `stc import` open a bundle.",
+        )
 
 
 def _merged(kept: Any, given: Mapping[str, Any]) -> Any:

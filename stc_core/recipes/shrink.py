@@ -96,6 +96,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
             saliences,
             texts=inputs.part.texts,
             reported=sample.test,
+            use=classifier.model_use(backbone, inputs.part.texts, sample.task),
             progress=writer.progress,
         )
         write_frontier(writer, inputs, fitted)
@@ -248,6 +249,9 @@ def _option(
         options,
         option=find_option(options, place),
         eta=classifier.eta,
+        use=classifier.model_use(
+            inputs.backbone, inputs.part.texts, inputs.sample.task
+        ),
         finish=classifier.finish(inputs.part.texts),
     )
 

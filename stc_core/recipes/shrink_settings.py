@@ -27,6 +27,7 @@ def shrink_config(
     max_neurons: int | None = None,
     tolerance: float | None = None,
     stable: float | None = None,
+    use_weight: float | None = None,
     option: tuple[int, int] | None = None,
     extract: bool = False,
     name: str = "",
@@ -36,8 +37,9 @@ def shrink_config(
     With limits, the result is the same as a training with these limits. With a
     tolerance, it is the cheapest classifier within it; without any argument the
     tolerance is TOLERANCE. With `stable` only neurons are kept that this share of
-    halves of the rows choose. An `option` is a point of the frontier: its depth and its
-    number of neurons. Raises StcError for a run that cannot be made smaller.
+    halves of the rows choose; `use_weight` ranks them again. An `option` is a point of
+    the frontier: its depth and its number of neurons. Raises StcError for a
+    run that cannot be made smaller.
     """
     check_limits(parent)
     layer = _lowered(max_layer, parent.config.train.max_layer)
@@ -46,6 +48,7 @@ def shrink_config(
         "max_neurons": max_neurons,
         "tolerance": tolerance,
         "stable": stable,
+        "use_weight": use_weight,
     }
     limits: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     if not limits and option is None:

@@ -47,10 +47,11 @@ from stc_core.selection.baselines import baselines_of, score_baseline
 from stc_core.selection.folds import digests
 from stc_core.selection.guess import Guess
 from stc_core.selection.learning_curve import measure_learning
+from stc_core.selection.repeats.stability import measure_stability
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw_sample
-from stc_core.selection.stability import measure_stability
 from stc_core.selection.stc import Fitted
+from stc_core.selection.use.attribution import ModelUse
 
 INTERRUPTED = "the work was interrupted"
 EARLY_EVERY_S = 1.0
@@ -72,6 +73,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     inputs = _fit_inputs(config, writer, classifier)
     probes = _fit_probes(writer, classifier, inputs)
     sample = inputs.sample
+    use = classifier.model_use(inputs.backbone, inputs.part.texts, sample.task)
     writer.phase("select")
     fitted = classifier.select(
         inputs.read,
@@ -79,6 +81,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         probes,
         texts=inputs.part.texts,
         reported=sample.test,
+        use=use,
         progress=writer.progress,
     )
     kept = len(fitted.head.features)
@@ -96,7 +99,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         ours=_on_test(writer, sample),
     )
     _add_learning_curve(writer, inputs, fitted)
-    _add_stability(writer, inputs, probes, fitted)
+    _add_stability(writer, inputs, probes, fitted, use)
     _add_control(writer, classifier, inputs, seed=settings.seed)
     done = Run(writer.folder).metrics
     if INTERRUPTED not in done.get("missing", {}).values():
@@ -227,9 +230,13 @@ def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) ->
 
 
 def _add_stability(
-    writer: RunWriter, inputs: FitInputs, probes: Sequence[ProbeResult], fitted: Fitted
+    writer: RunWriter,
+    inputs: FitInputs,
+    probes: Sequence[ProbeResult],
+    fitted: Fitted,
+    use: ModelUse | None,
 ) -> None:
-    """Write how often halves of the rows keep each neuron; nothing is chosen by it."""
+    """Write how often other rows keep each neuron; nothing is chosen by it."""
     metrics = Run(writer.folder).metrics
     was_interrupted = INTERRUPTED in metrics.get("missing", {}).values()
     if was_interrupted or fitted.option is None:
@@ -244,6 +251,7 @@ def _add_stability(
             depth=fitted.option.layer,
             eta=_eta_of(fitted),
             size=_size_before(fitted),
+            use=use,
             progress=writer.part_of_phase(*_STABILITY),
         )
     except KeyboardInterrupt:
@@ -253,6 +261,8 @@ def _add_stability(
     else:
         if stability is not None:
             writer.write_json(RunFile.STABILITY, stability.record())
+            metrics["stability"] = stability.summary()
+            _write_metrics(writer, metrics)
 
 
 def _eta_of(fitted: Fitted) -> float | None:

@@ -26,13 +26,18 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
+from stc_core.analysis.inside.stability import (
+    ABOUT_OVERLAP,
+    overlap_rows,
+    overlap_table,
+    stable_choice,
+    stable_neurons,
+)
 from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import (
     PARENT_CURVES,
     layer_story,
     more_rows,
-    stable_choice,
-    stable_neurons,
 )
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.statistics import class_balance
@@ -172,8 +177,11 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
 
 
 def stability_section(run: Run, metrics: RunMetrics) -> str:
-    """Whether other rows would have kept the same neurons, in sentences."""
-    return bullets(stable_neurons(run.stability))
+    """Whether other rows would have kept the same neurons: sentences and a table."""
+    record = run.stability
+    columns, rows = list(overlap_table(record)), overlap_rows(record)
+    table = html_table("stability", columns, rows) if rows else ""
+    return bullets(stable_neurons(record)) + table + paragraph(ABOUT_OVERLAP)
 
 
 def faithfulness_section(run: Run, metrics: RunMetrics) -> str:

@@ -22,7 +22,7 @@ class RunFile(StrEnum):
     TUNING = "tuning.json"  # the course of a tuning
     CURVES = "curves.parquet"  # classifiers that were considered
     LEARNING = "learning_curve.json"  # accuracy by number of rows, and its forecast
-    STABILITY = "stability.json"  # how often halves of the rows keep each neuron
+    STABILITY = "stability.json"  # how often other rows keep each neuron
     USAGE = "usage.json"  # what the model uses of each kept neuron
     FAITHFULNESS = "faithfulness.json"  # what answers lose without what is named
     FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
@@ -131,6 +131,8 @@ FRAME_COLUMNS: dict[str, dict[str, str]] = {
         "index": "which neuron of the site",
         "pooling": "how its values are pooled",
         "frequency": "share of the selections on half of the rows that keep it",
+        "bootstrap": "the same on bootstrap samples of the rows",
+        "seeds": "the same on the rows that other seeds would learn",
     },
     "neuron_usage": {
         "neuron": "place in `neurons`",

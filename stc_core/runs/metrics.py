@@ -279,6 +279,21 @@ class ParentFacts(TypedDict):
     layers: int
 
 
+class StabilityFacts(TypedDict):
+    """How far other rows would keep the same neurons: a `Stability` without the
+    frequencies, which are in stability.json."""
+
+    overlap: float
+    chance: float
+    half: int
+    kept: int
+    n_selections: int
+    always: int
+    repeats: dict[str, Any]
+    layers: Sequence[dict[str, Any]]
+    sites: Sequence[dict[str, Any]]
+
+
 class RunMetrics(TypedDict):
     """Everything in metrics.json.
 
@@ -296,6 +311,7 @@ class RunMetrics(TypedDict):
     validation: ValidationScores
     neurons: NeuronCounts
     words: NotRequired[WordFacts]
+    stability: NotRequired[StabilityFacts]
     layers: LayerCounts
     chosen: dict[str, Any]
     cost: CostFacts

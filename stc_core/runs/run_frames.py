@@ -83,9 +83,14 @@ def variability_frame(
 
 
 def stability_frame(record: Mapping[str, Any], neurons: pd.DataFrame) -> pd.DataFrame:
-    """How often each kept neuron was selected."""
+    """How often each kept neuron was selected; older runs know it of halves alone."""
     frame = neurons[["neuron", "site", "index", "pooling"]]
-    return frame.assign(frequency=record["frequency"])
+    repeats = record.get("repeats", {})
+    more = {
+        name: repeats[name]["frequency"] if name in repeats else np.nan
+        for name in ("bootstrap", "seeds")
+    }
+    return frame.assign(frequency=record["frequency"], **more)
 
 
 def usage_frame(record: Mapping[str, Any], neurons: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +187,7 @@ class RunFrames:
 
     @property
     def neuron_stability(self) -> pd.DataFrame:
-        """How often each kept neuron was selected on half of the rows."""
+        """How often each kept neuron was selected on other rows."""
         return stability_frame(self.stability, self.neurons)
 
     @property

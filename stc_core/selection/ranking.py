@@ -26,6 +26,7 @@ from stc_core.selection.folds import (
 )
 from stc_core.selection.importance import keep_mass, keep_top
 from stc_core.selection.salience import Salient
+from stc_core.selection.use.attribution import ModelUse, weigh_use
 from stc_core.types import Feature, PooledSite
 
 MOST_KEPT = 4096, 8192
@@ -61,7 +62,8 @@ class JointColumns:
     makes the penalty on it lighter. `trust` has a row for each fold, from the rows that
     its models are fitted on, then one from all learned rows; and a column for each
     site. With `eta` only the columns that hold this share of each layer's squared probe
-    weights count.
+    weights count. With `use` a ranking also weighs how much the model uses a column, by
+    rows of the same fit. A row that occurs several times in a fit counts as often.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class JointColumns:
         budget: int | None = None,
         folds: Sequence[Fold] | None = None,
         trusting: int = MOST_TRUSTING,
+        use: ModelUse | None = None,
     ) -> None:
         ordered = sorted(probes, key=lambda probe: probe.pooled_site)
         if not any(probe.importance.any() for probe in ordered):
@@ -90,9 +93,15 @@ class JointColumns:
         if eta is not None:
             self.counts = np.concatenate(_share_of_layers(ordered, eta))
         self.folds = tuple(self._judging() if folds is None else folds)
-        fits = [*(fold.fit for fold in self.folds), task.learned]
-        self.trust = _trust(read, task, self.sites, fits, most=trusting)
+        self.trust = _trust(read, task, self.sites, self.fits, most=trusting)
+        self.use = use
         self._moments: dict[PooledSite, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def fits(self) -> list[Int[np.ndarray, " _"]]:
+        """The rows that the models of each fold are fitted on, then all learned
+        ones."""
+        return [*(fold.fit for fold in self.folds), self.task.learned]
 
     def _judging(self) -> Sequence[Fold]:
         """The folds that judge; neurons limited by probes, which have seen the training
@@ -112,6 +121,13 @@ class JointColumns:
         place = int(np.searchsorted(self.ends, number, side="right"))
         site = self.sites[place]
         return Feature(site.site, site.pooling, int(number - self.starts[place]))
+
+    def numbers(self, features: Sequence[Feature]) -> Int[np.ndarray, " n"]:
+        """The column numbers of these features; the inverse of `at`."""
+        start = dict(zip(self.sites, self.starts.tolist(), strict=True))
+        return np.array(
+            [start[PooledSite(f.site, f.pooling)] + f.index for f in features], int
+        )
 
     def trust_of(
         self, columns: Int[np.ndarray, " k"], fit: int = -1
@@ -159,9 +175,7 @@ def rank_columns(columns: JointColumns, depths: Iterable[int]) -> Mapping[int, R
     """
     wanted = sorted(depths)
     rows = _some(columns.task, MOST_RANKED)
-    fits = [np.isin(rows, fold.fit) for fold in columns.folds]
-    fits.append(np.ones(len(rows), bool))
-    dual = _dual_weights(columns, wanted, rows, fits)
+    dual = _dual_weights(columns, wanted, rows)
     found = _importances(columns, wanted, rows, dual)
     rankings: dict[int, Ranking] = {}
     for depth in wanted:
@@ -170,14 +184,15 @@ def rank_columns(columns: JointColumns, depths: Iterable[int]) -> Mapping[int, R
     return rankings
 
 
-def importances_of(columns: JointColumns, depth: int) -> Float[np.ndarray, " d"]:
-    """The importance of each column in the ranking model of all learned rows.
+def importances_of(columns: JointColumns, depth: int) -> Float[np.ndarray, "n_fits d"]:
+    """The importance of each column in the ranking model of each fold, then of all
+    learned rows.
 
     Columns above the depth have none.
     """
     rows = _some(columns.task, MOST_RANKED)
-    dual = _dual_weights(columns, [depth], rows, [np.ones(len(rows), bool)])
-    return _importances(columns, [depth], rows, dual)[depth][-1]
+    dual = _dual_weights(columns, [depth], rows)
+    return _importances(columns, [depth], rows, dual)[depth]
 
 
 def _some(task: Task, most: int) -> Int[np.ndarray, " some"]:
@@ -192,13 +207,13 @@ def _dual_weights(
     columns: JointColumns,
     depths: Sequence[int],
     rows: Int[np.ndarray, " n"],
-    fits: Sequence[Bool[np.ndarray, " n"]],
 ) -> dict[int, Float[np.ndarray, "n _"]]:
     """Weights of the rows in the ranking models of each depth, fit after fit.
 
     Rows that a fit leaves out have the weight 0.
     """
     n, found = len(rows), {}
+    fits = [_times(rows, fit) for fit in columns.fits]
     products = np.zeros((len(fits), n, n), np.float32)
     layers = [site.site.layer for site in columns.sites]
     places = [place for place, layer in enumerate(layers) if layer <= depths[-1]]
@@ -224,11 +239,14 @@ def _dual(
     task: Task,
     products: Float[np.ndarray, "n n"],
     rows: Int[np.ndarray, " n"],
-    fit: Bool[np.ndarray, " n"],
+    times: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "n n_class"]:
-    """The weights of the rows in one ranking model; `products` has a lower triangle."""
-    own = np.flatnonzero(fit)
-    weight = task.weights(rows[own])
+    """The weights of the rows in one ranking model; `products` has a lower triangle.
+
+    A row counts as many `times`, 0 for one that the fit leaves out.
+    """
+    own = np.flatnonzero(times)
+    weight = _weights(task, rows[own], times[own])
     G = _centred_products(products[np.ix_(own, own)], weight)
     share = weight / weight.sum()
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows[own]]]
@@ -240,6 +258,21 @@ def _dual(
     out = np.zeros((len(rows), Y.shape[1]), np.float32)
     out[own] = dual - share[:, None] * dual.sum(axis=0)
     return out
+
+
+def _times(
+    rows: Int[np.ndarray, " n"], fit: Int[np.ndarray, " _"]
+) -> Int[np.ndarray, " n"]:
+    """How often each of the rows occurs in a fit."""
+    return np.bincount(fit, minlength=int(rows.max()) + 1)[rows]
+
+
+def _weights(
+    task: Task, rows: Int[np.ndarray, " some"], times: Int[np.ndarray, " some"]
+) -> Float[np.ndarray, " some"]:
+    """The weights of rows that occur so many times, as if they were repeated."""
+    of_class = task.class_weights(np.repeat(rows, times))
+    return of_class[task.codes[rows]] * times.astype(of_class.dtype)
 
 
 def _centred_products(
@@ -279,6 +312,11 @@ def _importances(
             weights = (dual[depth].T @ Z).reshape(n_fits, -1, Z.shape[1])
             own = np.stack([importance(of_fit) for of_fit in weights])
             found[depth][:, span] = own * trust[:, None] ** 2
+    if columns.use is not None:
+        for number, fit in enumerate(columns.fits):
+            used = columns.use.of(fit, columns.sites)
+            for scores in found.values():
+                scores[number] = weigh_use(scores[number], used, columns.use.weight)
     return found
 
 
@@ -301,7 +339,7 @@ def _trust(
     scores, too.)
     """
     rows = _some(task, most)
-    inside = [np.flatnonzero(np.isin(rows, fit)) for fit in fits]
+    inside = [_times(rows, fit) for fit in fits]
 
     def gains_of(site: PooledSite) -> list[float]:
         return _gains(read(site)[rows], task, rows, inside)
@@ -319,15 +357,16 @@ def _gains(
     rows: Int[np.ndarray, " n"],
     inside: Sequence[Int[np.ndarray, " _"]],
 ) -> list[float]:
-    """The macro-F1 above chance of a site, for each set of positions in `rows`."""
+    """The macro-F1 above chance of a site, for each fit: how often it has each row."""
     mean, sd = mean_and_sd(X, task.weights(rows))
     Z = (X - mean) / sd
     products, chance, found = Z @ Z.T, 1 / len(task.classes), []
-    for own in inside:
+    for times in inside:
+        own = np.flatnonzero(times)
         if not len(own):
             found.append(0.0)
             continue
-        codes, weight = task.codes[rows[own]], task.weights(rows[own])
+        codes, weight = task.codes[rows[own]], _weights(task, rows[own], times[own])
         scores = leave_one_out(
             _centred_products(products[np.ix_(own, own)], weight),
             codes,

@@ -35,6 +35,7 @@ from stc_core.selection.ranking import (
 )
 from stc_core.selection.salience import Salient
 from stc_core.selection.search import DepthSearch, FrontierPoint, Trial, choose_size
+from stc_core.selection.use.attribution import ModelUse
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)
@@ -100,6 +101,7 @@ def fit_stc(
     max_neurons: int | None = None,
     tolerance: float | None = None,
     reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
+    use: ModelUse | None = None,
     finish: Finish = as_it_is,
     progress: Progress = silent,
 ) -> Fitted:
@@ -113,9 +115,10 @@ def fit_stc(
     within it.
 
     The held rows are those of `judging_folds`. With `eta` only neurons that hold this
-    share of each layer's squared probe weights are ranked.
+    share of each layer's squared probe weights are ranked. With `use` the ranking also
+    weighs how much the model uses a neuron.
     """
-    columns = JointColumns(read, task, probes, eta=eta, budget=budget)
+    columns = JointColumns(read, task, probes, eta=eta, budget=budget, use=use)
     rankings = rank_columns(columns, columns.depths)
     depths = [depth for depth in columns.depths if len(rankings[depth].final)]
     if not depths:
@@ -204,10 +207,11 @@ def take_option(
     *,
     option: Option,
     eta: float | None,
+    use: ModelUse | None = None,
     finish: Finish = as_it_is,
 ) -> Fitted:
     """The classifier that an option stands for, finished."""
-    columns = JointColumns(read, task, probes, eta=eta, budget=option.neurons)
+    columns = JointColumns(read, task, probes, eta=eta, budget=option.neurons, use=use)
     search = DepthSearch(columns, rank_columns(columns, [option.layer])[option.layer])
     fitted = _as_taken(fit_option(search, option), options, option)
     return finish(search, option, fitted)

@@ -72,7 +72,7 @@ def test_every_token_of_a_table(stc: Stc, few: Path, tmp_path: Path):
         (("--tokens", "--pooling", "mean"), "no --tokens with it"),
         (("--site", "resid.99"), "some of layers 0 to 6"),
         (("--site", "heads.1"), "a name like 'resid.3'"),
-        (("--pooling", "median"), "resid.3.mean"),
+        (("--pooling", "median"), "expected first, last, max, mean; got 'median'"),
         (("--text", "nothing"), "nothing"),
     ],
 )

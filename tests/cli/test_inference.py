@@ -97,7 +97,37 @@ def test_explain_shows_the_decision(stc: Stc, run: Path):
 
 def test_explain_as_json_is_only_json(stc: Stc, run: Path):
     said = stc("explain", run, "--text", "win", "--json")
-    assert json.loads(said.out) == EXPLANATION
+    assert json.loads(said.out) == EXPLANATION | {"cut": False}
+
+
+def test_texts_that_were_cut_are_told(stc: Stc, run_folder: Path, tmp_path: Path):
+    long, out = "where is my parcel " * 200, tmp_path / "out.csv"
+    table = tmp_path / "new.csv"
+    pd.DataFrame({"text": [long, "hello", ""]}).to_csv(table, index=False)
+    said = stc("predict", run_folder, table, "--out", out, "--json")
+    assert json.loads(said.out)["cut"] == 1
+    assert "info: 1 of 3 texts are longer than" in said.err
+    said = stc("explain", run_folder, "--text", long, "--json")
+    assert json.loads(said.out)["cut"] is True
+    assert "The text is longer than" in said.err
+    said = stc("explain", run_folder, "--text", "hello")
+    assert "longer than" not in said.err
+
+
+def test_labels_of_another_table_are_named_beside_those_of_the_run(
+    stc: Stc, run: Path, tmp_path: Path
+):
+    table = tmp_path / "new.csv"
+    rows = "".join(f"hey,{name}\n" for name in "abcdefghijkl")
+    table.write_text(f"text,kind\n{rows}")
+    command = ("predict", run, table, "--out", tmp_path / "o.csv", "--label", "kind")
+    for options in ((), ("--json",)):
+        said = stc(*command, *options)
+        assert said.code == 0
+        assert "known label in 'kind'" in said.err
+        assert "The column has 'a', 'b'" in said.err and "and 2 more" in said.err
+        assert "the classifier knows 'ham', 'spam'." in said.err
+    assert json.loads(said.out)["score"] is None
 
 
 def test_explain_takes_a_row_of_the_table(stc: Stc, run_folder: Path):

@@ -234,7 +234,16 @@ def learning(**changes: float) -> dict[str, Any]:
 
 def stability(**changes: Any) -> dict[str, Any]:
     """The record of a `Stability` of 724 neurons."""
+    kind = {"rows": 300, "n_selections": 10, "overlap": 0.18, "always": 40}
+    shares = {"halves": 0.18, "bootstrap": 0.3, "seeds": None, "chance": 0.02}
+    part = {"name": "mlp.3", "layer": 3, "kept": 90, "always": 7, **shares}
     return {
+        "repeats": {
+            name: {**kind, "overlap": share, "frequency": [share] * 724}
+            for name, share in (("halves", 0.18), ("bootstrap", 0.3), ("seeds", 0.4))
+        },
+        "layers": [{**part, "name": "layer 3"}],
+        "sites": [part],
         "frequency": [1.0] * 40 + [0.5] * 684,
         "overlap": 0.18,
         "chance": 0.011,

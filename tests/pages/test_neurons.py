@@ -14,6 +14,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, write_json
 from stc_core.heads.word_readout import WordReadout, save_word_readouts
 from stc_core.interpret.interventions import effects
+from stc_core.interpret.interventions.edits import count_neurons
 from stc_core.interpret.neuron_table import (
     addresses_of,
     chosen_neurons,
@@ -21,6 +22,7 @@ from stc_core.interpret.neuron_table import (
     neuron_names,
 )
 from stc_core.runs.run import Run
+from ui.cache import effects as cached_effects
 from ui.cache import run_files
 from ui.neurons import map
 from ui.neurons.map import by_name
@@ -382,6 +384,28 @@ def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
     assert len(charts(fine(app.run()))) == 4
 
 
+def test_the_neurons_of_a_class_are_changed_together(run, monkeypatch):
+    monkeypatch.setattr("ui.cache.effects.READ_TEXTS", 4)
+    monkeypatch.setattr(effects, "MOST_REFERENCE", 12)
+    monkeypatch.setattr(effects, "N_RANDOM", 2)
+    names = classes_of(run.neurons)
+    app = fine(visit(PAGE, run="r", side="In the model"))
+    change = next(box for box in app.selectbox if box.label == "Change")
+    own = [one for one in change.options if one.startswith("Kept neurons that speak")]
+    assert {one.rpartition(" for ")[2] for one in own} <= set(names) and own
+    app = fine(change.select(own[0]).run())
+    next(b for b in app.button if b.label == "Measure").click()
+    app = fine(app.run(timeout=60))
+    weights = run.neurons[[f"weight:{name}" for name in names]].to_numpy()
+    label = own[0].rpartition(" for ")[2]
+    places = run.neurons.loc[weights.argmax(axis=1) == names.index(label)]
+    n = len(places[["site", "index"]].drop_duplicates())
+    assert "the last layer more than" in said(app)
+    (asked, measured) = next(reversed(cached_effects._kept().effects.items()))
+    assert asked[1].chosen == ("class", label)
+    assert count_neurons(measured.intervention.neurons) == n
+
+
 def test_steering_by_nothing_is_said():
     state = {"inside_how": "steer", "inside_steer": 0.0}
     app = fine(visit(PAGE, run="r", side="In the model", state=state))
@@ -392,7 +416,13 @@ def test_how_often_other_rows_keep_a_neuron_is_told(run):
     stability = run.stability
     app = fine(visit(PAGE, run="r", neuron="3"))
     times = round(stability["frequency"][3] * stability["n_selections"])
-    assert f"Chosen on {times} of 10 halves of the rows." in said(app)
+    assert f"Chosen on {times} of 10 halves of the rows, " in said(app)
+    assert " of 10 draws of other seeds." in said(app)
+    told = next(one for one in app.expander if one.label.startswith("How stable"))
+    assert "We chose the neurons again" in told.markdown[0].value
+    table = told.dataframe[0].value
+    of_layers = table.loc[table["part"].str.startswith("layer ")]
+    assert of_layers["kept"].sum() == stability["kept"] == len(run.neurons)
 
 
 def test_the_words_beside_the_neurons_stand_in_a_table(

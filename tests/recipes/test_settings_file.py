@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -49,6 +50,21 @@ def test_what_is_given_wins_and_the_rest_stays(tmp_path: Path, kept: RunConfig):
     assert (new.train.eta, new.train.tune.epochs) == (0.1, 2)
     assert new.train.tune.method == "lora"
     assert new.train.hierarchy == kept.train.hierarchy
+
+
+def test_a_missing_file_an_empty_folder_and_a_bundle_say_what_to_give(tmp_path: Path):
+    bundle = tmp_path / "run.stc"
+    with ZipFile(bundle, "w") as archive:
+        archive.writestr("a.json", "{}")
+    (tmp_path / "empty").mkdir()
+    for path, words in (
+        (tmp_path / "none.json", "none.json.*no such file"),
+        (tmp_path / "empty", "empty: .*a folder without config.json"),
+        (bundle, "run.stc.*an archive, such as a bundle"),
+    ):
+        with pytest.raises(StcError, match=words) as error:
+            settings_from_file(path)
+        assert "Give the config.json of a run" in str(error.value)
 
 
 def test_a_short_file_has_the_defaults_of_today(tmp_path: Path):
@@ -108,13 +124,6 @@ def test_a_file_that_is_wrong_is_said_by_name(record: Any, words: str, tmp_path:
 def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_it(tmp_path: Path):
     path = written(tmp_path, "\ufeff" + json.dumps({"data": {"path": "a.csv"}}))
     assert settings_from_file(path).data.path == "a.csv"
-
-
-@pytest.mark.parametrize("place", ["none.json", "empty"])
-def test_a_file_that_is_not_there(place: str, tmp_path: Path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(StcError, match="expected a readable file"):
-        settings_from_file(tmp_path / place)
 
 
 def test_a_given_value_that_is_wrong_is_the_fault_of_its_option(

@@ -31,7 +31,8 @@ MOST_EFFECTS = 64
 class Asked(NamedTuple):
     """Which neurons are changed, and how.
 
-    `chosen` is ("neuron", "mlp.3.17"), ("layer", 3) or ("all", None).
+    `chosen` is ("neuron", "mlp.3.17"), ("layer", 3), ("class", "spam") or ("all",
+    None).
     """
 
     chosen: tuple[str, str | int | None]
@@ -117,6 +118,8 @@ def _neurons(study: EffectStudy, chosen: tuple[str, Any]) -> Neurons:
     kind, value = chosen
     if kind == "neuron":
         return parse_neurons([str(value)], study.backbone.widths)
+    if kind == "class":
+        return study.of_class(str(value))
     return study.kept if value is None else study.of_layer(int(value))
 
 

@@ -10,8 +10,10 @@ from stc_core.figures.activity import effect_dots
 from stc_core.interpret.interventions.edits import INTERVENTIONS
 from stc_core.interpret.interventions.effect_records import Effect
 from stc_core.interpret.interventions.sentences import effect_sentences
+from stc_core.interpret.neuron_table import classes_with_neurons
 from stc_core.runs.run import Run
 from ui.cache.effects import READ_TEXTS, Asked, effect_on, is_measured
+from ui.cache.run_files import read
 from ui.charts.chart import chart
 from ui.neurons.patch import show_patch
 from ui.shell.messages import escape, show_error
@@ -40,6 +42,10 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
         f"This neuron ({place})": ("neuron", place),
         f"All kept neurons of layer {layer}": ("layer", layer),
         "All kept neurons": ("all", None),
+        **{
+            f"Kept neurons that speak most for {name}": ("class", name)
+            for name in classes_with_neurons(read(run, "neurons"))
+        },
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = sets[st.selectbox("Change", list(sets), key=f"inside_{place}")]

@@ -8,6 +8,7 @@ from ui.cache.run_files import read, spells_labels
 from ui.neurons.map import choose_neuron, filters, show_map
 from ui.neurons.panels import show_panels
 from ui.neurons.search import show_search
+from ui.neurons.stability import show_stability
 from ui.neurons.weights import show_weights
 from ui.neurons.words import show_words
 from ui.shell.frame import pick_run
@@ -56,4 +57,5 @@ def show_page() -> None:
     with left:
         show_search(run)
         show_words(run)
+        show_stability(run)
         show_panels(run, neuron)

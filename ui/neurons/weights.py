@@ -33,6 +33,11 @@ DENSITY_HELP = (
 )
 
 
+DRAW_WORDS = {
+    "halves": "halves of the rows",
+    "bootstrap": "bootstrap samples",
+    "seeds": "draws of other seeds",
+}
 NARROW_PX = 26
 """The height of the row of a class beside the map, in pixels."""
 
@@ -62,9 +67,14 @@ def show_frequency(run: Run, neuron: dict[str, Any]) -> None:
     """Say how often other rows keep this neuron, if the run measured it."""
     if not run.has(RunFile.STABILITY):
         return
-    stability = read(run, "stability")
-    share, times = stability["frequency"][neuron["neuron"]], stability["n_selections"]
-    st.caption(f"Chosen on {round(share * times)} of {times} halves of the rows.")
+    stability, place = read(run, "stability"), neuron["neuron"]
+    halves = {"halves": stability}  # all that older runs have
+    said = [
+        f"{round(one['frequency'][place] * one['n_selections'])} of "
+        f"{one['n_selections']} {DRAW_WORDS[name]}"
+        for name, one in stability.get("repeats", halves).items()
+    ]
+    st.caption(f"Chosen on {', '.join(said)}.")
 
 
 def show_ranks(run: Run, neuron: dict[str, Any]) -> None:

@@ -338,6 +338,14 @@ def _selection(name: str) -> dict[str, Any]:
         step=0.05,
         placeholder="chosen by the method",
     )
+    stable = number_field(
+        "stable",
+        min_value=0.55,
+        step=0.05,
+        placeholder="all that rank high",
+        disabled=name == "spin",
+    )
+    use_weight = number_field("use_weight", step=0.25, disabled=name == "spin")
     return {
         "penalty": penalty,
         "criterion": criterion,
@@ -345,6 +353,7 @@ def _selection(name: str) -> dict[str, Any]:
         "words": words,
         **number,
         "eta": eta,
+        **({} if name == "spin" else {"stable": stable, "use_weight": use_weight}),
     }
 
 

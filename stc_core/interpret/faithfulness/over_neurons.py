@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from stc_core.activations.reference import TextBatch
 from stc_core.heads.head import softmax
 from stc_core.interpret.faithfulness.scores import (
     LEFT_OUT,
@@ -19,7 +20,6 @@ from stc_core.interpret.faithfulness.scores import (
 )
 from stc_core.interpret.interventions.edits import Neurons, count_neurons, mean_edit
 from stc_core.interpret.interventions.effects import CLASSIFIER, EffectStudy
-from stc_core.interpret.interventions.reference import TextBatch
 from stc_core.interpret.interventions.usage import (
     SiteSlope,
     first_order,

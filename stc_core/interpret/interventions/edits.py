@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.hooks import Edit
-from stc_core.errors import StcError
-from stc_core.interpret.interventions.reference import (
+from stc_core.activations.reference import (
     Reference,
     TextBatch,
     text_batches,
 )
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.hooks import Edit
+from stc_core.errors import StcError
 from stc_core.types import SITE_KINDS, Feature, Site
 
 InterventionKind = Literal["mean", "zero", "resample", "steer"]

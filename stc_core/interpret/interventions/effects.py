@@ -15,6 +15,11 @@ import pandas as pd
 import torch
 from jaxtyping import Int
 
+from stc_core.activations.reference import (
+    TextBatch,
+    read_reference,
+    text_batches,
+)
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.hooks import Edit
 from stc_core.classifiers.base import BaseClassifier, check_texts
@@ -39,12 +44,7 @@ from stc_core.interpret.interventions.effect_records import (
     centred_logits,
     margin_change,
 )
-from stc_core.interpret.interventions.last_layer import fit_last_layer, some_of_each
-from stc_core.interpret.interventions.reference import (
-    TextBatch,
-    read_reference,
-    text_batches,
-)
+from stc_core.selection.use.last_layer import fit_last_layer, some_of_each
 from stc_core.types import Feature, Progress, Site, silent
 
 CLASSIFIER, LAST_LAYER = "this classifier", "last layer"

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stc_core.activations.reference import TextBatch
 from stc_core.backbone.hooks import Edit
 from stc_core.interpret.interventions.edits import Intervention, Neurons, neurons_of
 from stc_core.interpret.interventions.effect_records import margin_change
@@ -23,7 +24,6 @@ from stc_core.interpret.interventions.effects import (
     LAST_LAYER,
     EffectStudy,
 )
-from stc_core.interpret.interventions.reference import TextBatch
 from stc_core.types import Feature, Progress, Site, silent
 
 EFFECT, EFFECT_LAST = "effect", "effect_last_layer"

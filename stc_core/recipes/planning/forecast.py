@@ -27,17 +27,20 @@ from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.parallel import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
 from stc_core.recipes.planning.phase_seconds import (
+    N_REPEATS,
     Shape,
     judging_fold_count,
     most_candidates,
     probe_seconds,
     report_seconds,
     select_seconds,
+    use_seconds,
 )
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
 from stc_core.selection.ranking import (
     MOST_RANKED,
 )
+from stc_core.selection.repeats.draws import MOST_ROWS
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
     FIRST,
@@ -171,6 +174,7 @@ def _memory_of_phases(shape: Shape, *, large: bool) -> int:
     that are kept in memory are counted, too.
     """
     later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
+    later.append(stability_bytes(shape))
     kept = min(4 * shape.n * sum(shape.widths), MOST_KEPT_BYTES)
     return kept + max(later + [sampling_bytes(shape)] * large)
 
@@ -191,7 +195,8 @@ def _later_seconds(
     return {
         "probe": probe_seconds(shape, pace),
         "select": select_seconds(shape, pace)
-        + min(TIMED_SHARE * extraction.seconds, timed),
+        + min(TIMED_SHARE * extraction.seconds, timed)
+        + use_seconds(shape, per_text),
         "head": 0.0,
         "baselines": report_seconds(shape, pace),
     }
@@ -253,6 +258,14 @@ def select_bytes(shape: Shape) -> int:
         shape.widths
     )
     return 4 * max(search, ranking)
+
+
+def stability_bytes(shape: Shape) -> int:
+    """Memory of the selections on other rows: inner products of the rows for each of
+    them, the importance of all columns, and the widest site."""
+    rows, columns = min(shape.n_learned, MOST_ROWS), sum(shape.widths)
+    products = (N_REPEATS + 4) * rows**2 + 2 * N_REPEATS * columns
+    return 4 * (products + (2 * shape.n + rows) * max(shape.widths))
 
 
 def baseline_bytes(shape: Shape) -> int:

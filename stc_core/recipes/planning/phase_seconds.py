@@ -20,7 +20,9 @@ from stc_core.selection.ranking import (
     TRUST_RIDGES,
     most_kept,
 )
-from stc_core.selection.stability import MOST_ROWS, PAIRS, TRUSTING
+from stc_core.selection.repeats.draws import MOST_ROWS, N_DRAWS, PAIRS
+from stc_core.selection.repeats.stability import TRUSTING
+from stc_core.selection.use.attribution import MOST_ATTRIBUTED
 from stc_core.selection.word_baseline import LONG_TEXTS, TFIDF_CS
 from stc_core.selection.words.choose import MOST_JOINT_ROWS, WORD_SHARES
 from stc_core.selection.words.joint import MOST_WORDS
@@ -43,6 +45,10 @@ LOGISTIC_STEPS = 100
 """Steps of all logistic heads of a baseline, two products each: 50 to 125 seen."""
 NEAR = 3
 """So many ridges are tried at all depths but the last."""
+N_HALVES, N_REPEATS = 2 * PAIRS, 2 * PAIRS + 2 * N_DRAWS
+USE_PASSES = 6
+"""Forwards that a text costs whose use is measured: two for what is usual there, and
+one with a backward pass that keeps all sites."""
 WORD_CELLS = 150.0
 """Cost to find the words of a text, for each character, in cells."""
 
@@ -57,6 +63,8 @@ class Shape(NamedTuple):
     characters: int
     widths: tuple[int, ...]  # of the pooled sites
     depths: int = 1  # layers that are read
+    stable: bool = False  # only neurons that halves of the rows agree on
+    use: bool = False  # the ranking weighs what the model uses
 
 
 def report_seconds(shape: Shape, pace: Arithmetic) -> float:
@@ -84,14 +92,39 @@ def learning_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def stability_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the selection on halves of the rows, as often as it is repeated."""
-    half, columns = min(shape.n_learned, MOST_ROWS) // 2, sum(shape.widths)
-    trusting = min(half, TRUSTING)
-    inverses = 3 * len(TRUST_RIDGES) * pace.solves(trusting) * len(shape.widths)
-    products = IN_PLACE * pace.gram(columns, half) + pace.gram(columns, trusting)
-    weights = 2 * pace.product * half * columns * shape.n_class
+    """Seconds of the selection on other rows, as often as it is repeated."""
+    return _repeated_seconds(shape, pace, shape.n_learned, N_REPEATS)
+
+
+def stable_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Seconds to find out, for each fold, which neurons its halves agree on."""
+    if not shape.stable:
+        return 0.0
+    folds = judging_fold_count(shape)
+    of_fold = _repeated_seconds(shape, pace, _fitted_rows(shape), N_HALVES)
+    return folds * of_fold + _repeated_seconds(shape, pace, shape.n_learned, N_HALVES)
+
+
+def use_seconds(shape: Shape, seconds_per_text: float) -> float:
+    """Seconds to measure what the model uses, on some texts of each fold."""
+    if not shape.use:
+        return 0.0
+    texts = (judging_fold_count(shape) + 1) * min(MOST_ATTRIBUTED, shape.n_learned)
+    return texts * USE_PASSES * seconds_per_text
+
+
+def _repeated_seconds(
+    shape: Shape, pace: Arithmetic, n_rows: int, repeats: int
+) -> float:
+    """Seconds of one pass over the features that ranks them on parts of the rows."""
+    rows, columns = min(n_rows, MOST_ROWS), sum(shape.widths)
+    some, part = min(rows, TRUSTING), 2 * rows // 3
+    inverses = 3 * len(TRUST_RIDGES) * pace.solves(2 * some // 3) * len(shape.widths)
+    products = IN_PLACE * pace.gram(columns, rows) + pace.gram(columns, some)
+    products += pace.cell * len(shape.widths) * rows**2 * repeats
+    weights = 2 * pace.product * rows * columns * shape.n_class
     reads = 3 * pace.cell * shape.n * columns
-    return 2 * PAIRS * (inverses + products + pace.solves(half) + weights + reads)
+    return products + reads + repeats * (inverses + pace.solves(part) + weights)
 
 
 def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
@@ -140,7 +173,7 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
     heads = shape.depths * fits(shape.n_learned, p // 2, 2.0, 1)
     values = pace.cell * shape.n * sum(shape.widths) * (shape.depths + 1) / 2
     chosen = first + others + heads + values + word_seconds(shape, pace)
-    return _ranking_seconds(shape, pace) + chosen
+    return _ranking_seconds(shape, pace) + chosen + stable_seconds(shape, pace)
 
 
 def word_seconds(shape: Shape, pace: Arithmetic) -> float:

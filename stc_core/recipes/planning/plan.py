@@ -39,6 +39,8 @@ def plan(
     surveyed = surveyed or survey(backbone, corpus.texts)
     store_dtype = config.train.store_dtype
     shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
+    stable, use = config.train.stable is not None, config.train.use_weight > 0
+    shape = shape._replace(stable=stable, use=use)
     expected = forecast(
         backbone, wanted, surveyed, shape=shape, store_dtype=store_dtype
     )

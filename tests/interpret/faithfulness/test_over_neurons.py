@@ -7,6 +7,7 @@ import pytest
 
 from helpers.models.studied import studied_classifier, study_on
 from stc_core.heads.head import softmax
+from stc_core.heads.word_readout import WordReadout
 from stc_core.interpret.faithfulness import over_neurons
 from stc_core.interpret.faithfulness.over_neurons import faithfulness_over_neurons
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS, LEFT_OUT, READOUT
@@ -42,6 +43,35 @@ def test_the_strongest_neurons_get_their_mean_as_in_an_ablation():
     assert ours.curve_without == pytest.approx(expected, abs=1e-5)
     assert found.mean_parts == 12
     assert scores_of(found).keys() == ATTRIBUTIONS.keys()
+
+
+def test_words_beside_the_neurons_stay_whatever_the_neurons_get():
+    """The probability starts at that of the classifier; words add the same to all."""
+    model = studied_classifier("bert")
+    weight = np.array([[3.0, 0.0], [0.0, 0.0], [0.0, -2.0]], np.float32)
+    model.words_ = WordReadout(("good", "film"), weight)
+    texts = ["good film with a great plot", "film with a plot"]
+    study = study_on(model, texts)
+    batch = study.batches[0]
+    text = [texts[place] for place in batch.places]
+    nothing = np.zeros((1, len(text), 12), bool)
+    (before,) = over_neurons._answers(study, study.kept, batch, nothing)
+    assert before == pytest.approx(model.logits(text), abs=1e-4)
+    (after,) = over_neurons._answers(study, study.kept, batch, ~nothing)
+    (bare,) = over_neurons._answers(
+        study_on(studied_classifier("bert"), texts), study.kept, batch, ~nothing
+    )
+    assert after - bare == pytest.approx(model.words_.logits(text), abs=1e-4)
+    label = before.argmax(axis=1)
+    found = scores_of(faithfulness_over_neurons(study))[READOUT]
+    assert len(label) and np.isfinite(found.comprehensiveness.mean)
+    # The parts of the neurons, the words and the bias sum to the margin.
+    parts = readout_parts(study, study.kept, batch).sum(axis=1)
+    rows = np.arange(len(label))
+    rest = model.words_.logits(text) + study.head.bias
+    margin = (before - before.mean(axis=1, keepdims=True))[rows, label]
+    constant = (rest - rest.mean(axis=1, keepdims=True))[rows, label]
+    assert parts + constant == pytest.approx(margin, abs=1e-3)
 
 
 def test_where_nothing_is_above_all_causes_agree():

@@ -1,0 +1,1 @@
+"""What neurons do inside the model, and whether explanations are faithful."""

@@ -1,0 +1,102 @@
+"""Would other rows have kept the same neurons? A `Stability` in words and a table."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from stc_core.display import count, percent
+from stc_core.runs.metrics import RunMetrics
+from stc_core.selection.repeats.draws import REPEATS
+from stc_core.selection.repeats.stability import NEARLY_ALWAYS
+
+ABOUT_OVERLAP = (
+    "*halves*, *bootstrap* and *seeds*: how many neurons two selections share, of all "
+    "neurons of both (Jaccard index). *chance*: the same for random sets of these "
+    "sizes. *always*: kept by 9 of 10 selections of each kind."
+)
+
+
+def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
+    """Whether other rows would keep the same neurons, from a `Stability` record.
+
+    Runs made before December 2026 have halves alone.
+    """
+    kept, always = stability["kept"], stability["always"]
+    if "repeats" not in stability:
+        repeats: dict[str, Any] = {"halves": stability}
+    else:
+        repeats = stability["repeats"]
+    times = stability["n_selections"]
+    least = math.ceil(NEARLY_ALWAYS * times)
+    ways = [f"{one['n_selections']} {REPEATS[name]}" for name, one in repeats.items()]
+    shares = [percent(one["overlap"]) for one in repeats.values()]
+    if 0 < always < kept:
+        told = f"**{_these(always)} always chosen; the other {kept - always:,} are "
+        told += "interchangeable**"
+    else:
+        told = f"**{'All' if always else 'None'} of the {kept:,} are always chosen**"
+    each = " of each kind" if len(repeats) > 1 else ""
+    said = [
+        f"We chose the neurons again on {_listed(ways)}.",
+        f"{told}: of the {kept:,} neurons of this run, {always:,} were chosen at least "
+        f"{least} times of {times}{each}.",
+        f"Two selections share {_listed(shares)} of their neurons; random sets of this "
+        f"size would share {percent(stability['chance'])}.",
+    ]
+    if always < kept / 2:
+        said.append(
+            "So the neurons are one of many sets. Trust what a single neuron says only "
+            "if it is always chosen."
+        )
+    return said
+
+
+def _these(n: int) -> str:
+    return f"These {n:,} are" if n > 1 else "One is"
+
+
+def _listed(parts: list[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if parts[1:] else parts[0]
+
+
+def overlap_table(stability: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each layer and each site: neurons kept and always kept, and overlaps.
+
+    The columns are part, kept, always, one for each kind of repeat, and chance. Without
+    rows for a run made before December 2026.
+    """
+    columns = ["part", "kept", "always", *REPEATS, "chance"]
+    parts = [*stability.get("layers", ()), *stability.get("sites", ())]
+    frame = pd.DataFrame(parts, columns=["name", *columns[1:]])
+    return frame.rename(columns={"name": "part"})
+
+
+def overlap_rows(stability: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of `overlap_table` in words; an overlap of nothing is a dash."""
+    return [
+        (
+            row.part,
+            f"{row.kept:,}",
+            f"{row.always:,}",
+            *("–" if pd.isna(share) else percent(share) for share in row[4:]),
+        )
+        for row in overlap_table(stability).itertuples()
+    ]
+
+
+def stable_choice(metrics: RunMetrics) -> list[str]:
+    """What it costs to keep only stable neurons; empty for a run that keeps others."""
+    chosen = metrics.get("chosen", {})
+    if "stable" not in chosen:
+        return []
+    kept, all_of_them = metrics["neurons"]["selected"], int(chosen["neurons_before"])
+    after, before = metrics["validation"]["accuracy"], float(chosen["accuracy_before"])
+    return [
+        f"Kept are only the {count(kept, 'neuron')} that at least "
+        f"{percent(float(chosen['stable']))} of the halves choose, of {all_of_them:,} "
+        f"that would be kept. On held-out rows they have an accuracy of "
+        f"{percent(after)}, and all {all_of_them:,} have {percent(before)}."
+    ]

@@ -1,0 +1,1 @@
+"""The selection, made again on other rows."""

@@ -1,0 +1,1 @@
+"""What the model uses, for a ranking that weighs it."""
