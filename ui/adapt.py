@@ -208,7 +208,6 @@ def _unfinished(run: Run) -> None:
 def _result(run: Run) -> None:
     """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
-    verdict_line(run)
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
@@ -240,6 +239,8 @@ def show_page() -> None:
     """Draw the page below its title."""
     run = any_run()
     state = run_badge.state(run)
+    if state == "done" and run.has(RunFile.TUNING):
+        verdict_line(run, mistakes=True)
     if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
         variability_chart(run)
         best = read(run, "variability")["best_layer"]
