@@ -1,9 +1,7 @@
 """The parts that all pages share: sidebar, run picker, title, and empty states."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from time import sleep
 
 import streamlit as st
 
@@ -21,6 +19,7 @@ from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
+from ui.shell.page_style import style_page
 from ui.shell.run_badge import state
 from ui.shell.sidebar import draw_sidebar
 from ui.shell.terms import terms_of
@@ -29,8 +28,6 @@ from ui.state.stale_events import begin_page
 
 _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
-_STYLED, _STYLE_S = "_styled", 0.25
-"""A browser reads the style of the page within so many seconds, if it is quick."""
 _PICKER_HEIGHT = 40
 """The height of the run picker: below nothing moves when it gets its options."""
 
@@ -43,10 +40,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state=_SIDEBAR_PX,
     )
-    # As Markdown: the element for HTML comes later than the page, which then jumps.
-    with st.container(key="page_style"):
-        st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
-    _await_style()
+    style_page()
     spare_objects()
     begin_page()
     try:
@@ -61,21 +55,6 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
     _bar(title, icon, caption, runs, picked)
-
-
-def _await_style() -> None:
-    """Give a browser that opens the app the time to read the style, once.
-
-    It would else draw a part of the page first, and then move it up by 51 pixels.
-    """
-    if st.context.url is not None and _STYLED not in st.session_state:
-        sleep(_STYLE_S)
-    st.session_state[_STYLED] = True
-
-
-@cache
-def _style() -> str:
-    return (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
 def _bar(

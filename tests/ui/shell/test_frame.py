@@ -10,7 +10,6 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder
 from ui.cache import plans
-from ui.shell import frame
 from ui.shell.messages import escape
 
 
@@ -164,16 +163,3 @@ def test_a_plan_that_failed_is_tried_again(messages, tmp_path):
     for _ in range(2):
         with pytest.raises(StcError, match=r"config\.json"):
             awaited(RunConfig(data=data, train=train))
-
-
-def test_only_a_browser_and_only_once_is_waited_for(monkeypatch):
-    waits = []
-    monkeypatch.setattr(frame, "sleep", waits.append)
-    app = fine(visit())
-    assert waits == []  # nobody looks
-    with monkeypatch.context() as patch:
-        patch.setattr(type(frame.st.context), "url", "http://127.0.0.1:8501/")
-        del app.session_state["_styled"]
-        fine(app.run())
-        fine(app.run())
-    assert waits == [frame._STYLE_S]
