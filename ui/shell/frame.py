@@ -1,9 +1,12 @@
 """The parts that all pages share: sidebar, run picker, title, and empty states."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from time import monotonic, sleep
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
@@ -19,13 +22,24 @@ from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
-from ui.shell.page_style import style_page
 from ui.shell.run_badge import state
 from ui.shell.sidebar import draw_sidebar
 from ui.shell.terms import terms_of
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
 
+_HERE = Path(__file__).parent
+_STYLED = "_styled"
+_KEY = "page_style_of_window"
+_LONGEST_S, _STEP_S = 2.0, 0.02
+"""A browser that has not answered within this time gets the page all the same."""
+
+_mount = component(
+    "stc_page_style",
+    html="<span></span>",
+    js=(_HERE / "page_style.js").read_text("utf-8"),
+    isolate_styles=False,
+)
 _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
 _PICKER_HEIGHT = 40
@@ -40,7 +54,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state=_SIDEBAR_PX,
     )
-    style_page()
+    _style_page()
     spare_objects()
     begin_page()
     try:
@@ -55,6 +69,38 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
     _bar(title, icon, caption, runs, picked)
+
+
+def _style_page() -> None:
+    """Give the browser the style of the pages; once a session, wait until it has it.
+
+    The browser would else draw a part of the page first, and then move it up by 51
+    pixels. It answers by a rerun, which ends the wait.
+    """
+    asks = st.context.url is not None and _STYLED not in st.session_state
+    data = {"style": _style(), "asks": asks}
+    with st.container(key="page_style"):
+        _mount(key=_KEY, data=data, on_styled_change=_note)
+        if asks:
+            _await_answer()
+    _note()
+
+
+def _note() -> None:
+    st.session_state[_STYLED] = True
+
+
+def _await_answer() -> None:
+    """Wait for the rerun of the browser, which each `empty` lets through."""
+    place, end = st.empty(), monotonic() + _LONGEST_S
+    while monotonic() < end:
+        sleep(_STEP_S)
+        place.empty()
+
+
+@cache
+def _style() -> str:
+    return (_HERE / "page.css").read_text("utf-8")
 
 
 def _bar(

@@ -10,6 +10,7 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder
 from ui.cache import plans
+from ui.shell import frame
 from ui.shell.messages import escape
 
 
@@ -163,3 +164,25 @@ def test_a_plan_that_failed_is_tried_again(messages, tmp_path):
     for _ in range(2):
         with pytest.raises(StcError, match=r"config\.json"):
             awaited(RunConfig(data=data, train=train))
+
+
+@pytest.fixture
+def waits(tmp_path, monkeypatch) -> list[float]:
+    """The waits so far; a wait moves a clock of its own."""
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    found: list[float] = []
+    monkeypatch.setattr(frame, "sleep", found.append)
+    monkeypatch.setattr(frame, "monotonic", lambda: sum(found))
+    return found
+
+
+def test_only_a_browser_and_only_once_is_waited_for(waits, monkeypatch):
+    app = fine(visit())
+    assert waits == []  # nobody looks
+    monkeypatch.setattr(type(frame.st.context), "url", "http://127.0.0.1:8501/")
+    del app.session_state["_styled"]
+    fine(app.run())
+    once = sum(waits)
+    fine(app.run())
+    assert sum(waits) == once
+    assert 0 <= once - frame._LONGEST_S <= frame._STEP_S
