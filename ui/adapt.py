@@ -20,14 +20,14 @@ from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell import run_badge
 from ui.shell.frame import any_run
-from ui.shell.job_progress import show_progress, watch
+from ui.shell.job_progress import show_run, watch
 from ui.shell.messages import escape
-from ui.shell.run_badge import doing
 from ui.shell.verdict import verdict_line
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
 from ui.train.estimate import refusal, show_estimate, show_refusal
 from ui.train.fields import number_field, toggle_field
+from ui.train.progress import early_curves, log, phases
 
 _RECIPE = "variability"
 """The recipe whose page this is."""
@@ -156,10 +156,17 @@ def _begin(config: RunConfig) -> None:
 
 
 def _show_active(run: Run, status: Status) -> None:
-    """Show the progress of an active run, and the loss and the score so far."""
-    show_progress(status, doing(run), cancel=lambda: jobs.cancel(run.folder))
-    if run.has(RunFile.TUNING):
-        show_curves_of_tuning(run)
+    """Show the bar of an active run, its phases, and the loss and the score so far."""
+    show_run(run, status)
+    steps, current = st.columns([1, 3], gap="large")
+    with steps:
+        phases(run, status)
+    with current:
+        if run.has(RunFile.TUNING):
+            show_curves_of_tuning(run)
+        else:
+            early_curves(run)
+        log(run)
 
 
 def show_curves_of_tuning(run: Run) -> None:
@@ -201,7 +208,6 @@ def _unfinished(run: Run) -> None:
 def _result(run: Run) -> None:
     """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
-    verdict_line(run)
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
@@ -233,6 +239,8 @@ def show_page() -> None:
     """Draw the page below its title."""
     run = any_run()
     state = run_badge.state(run)
+    if state == "done" and run.has(RunFile.TUNING):
+        verdict_line(run, mistakes=True)
     if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
         variability_chart(run)
         best = read(run, "variability")["best_layer"]

@@ -10,6 +10,7 @@ from stc_core.analysis.comparison import (
     differing_classes,
     differing_texts,
     largest_first,
+    standing_of,
     verdict,
 )
 from stc_core.analysis.run_cards import (
@@ -19,6 +20,7 @@ from stc_core.analysis.run_cards import (
     side_by_side,
     titles_of,
 )
+from stc_core.analysis.verdict import Standing
 from stc_core.display import count, percent
 from stc_core.figures.compare import (
     MOST_CLASSES,
@@ -42,10 +44,10 @@ from ui.charts.chart import chart
 from ui.shell.downloads import csv_button, report_button
 from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
-from ui.shell.page_list import EXAMPLES, TRAIN
+from ui.shell.page_list import ERRORS, EXAMPLES, TRAIN
 from ui.shell.widgets import FIELD_LINE, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
-from ui.state.navigation import clicked, context, link, pick
+from ui.state.navigation import clicked, context, go, link, pick, remember
 
 _RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on the test texts "
@@ -149,10 +151,11 @@ def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
         both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool)
     )
     with st.container(border=True):
-        st.markdown(
+        st.markdown(verdict(result))
+        _next_step(standing_of(result), mine, other)
+        st.caption(
             MATCHED.format(n=result.n, a=mine.result.n_test, b=other.result.n_test)
         )
-        st.markdown(verdict(result))
         counts = {
             "Both right": result.both,
             "Only this right": result.only_a,
@@ -162,6 +165,21 @@ def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
         columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
         for column, (name, count) in zip(columns, counts.items(), strict=True):
             column.metric(name, f"{count:,}")
+
+
+def _next_step(standing: Standing, mine: Card, other: Card) -> None:
+    """Draw the button for what to do after the verdict on the two runs."""
+    cheaper = other.result.compute_share < mine.result.compute_share
+    if standing == "worse" or (standing == "level" and cheaper):
+        named = "better" if standing == "worse" else "cheaper"
+        st.button(
+            f"Open the {named} run",
+            icon=":material/swap_horiz:",
+            on_click=remember,
+            kwargs={"run": other.run, "other": mine.run},
+        )
+    elif st.button("Look at this run's mistakes", icon=":material/search:"):
+        go(ERRORS)
 
 
 def _classes(differences: pd.DataFrame) -> None:

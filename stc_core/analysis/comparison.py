@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from stc_core.analysis.verdict import Standing
 from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.metrics.intervals import LEVEL
@@ -57,16 +58,25 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(copy=frame.groupby(["text", "label"]).cumcount())
 
 
+def standing_of(result: PairedComparison) -> Standing:
+    """How run a stands beside run b: by the 95 % interval of their difference."""
+    if result.low <= 0 <= result.high:
+        return "level"
+    return "worse" if result.low > 0 else "better"
+
+
 def verdict(result: PairedComparison) -> str:
-    """The result of `paired` in sentences, as Markdown."""
+    """The result of `paired` in sentences, as Markdown: first who is better."""
     right = result.both + result.only_a, result.both + result.only_b
     certain = result.p_value < 1 - LEVEL
     meaning = "so chance is unlikely" if certain else "so it may well be chance"
     if not certain and not result.low <= 0 <= result.high:
         meaning += ": this test is stricter than the interval"
     points = 100 * result.difference, 100 * result.low, 100 * result.high
+    joined = {"better": "better than", "level": "level with", "worse": "worse than"}
     return (
-        f"This run is right on **{percent(right[0] / result.n)}** of them, the other "
+        f"This run is **{joined[standing_of(result)]} the other**. "
+        f"It is right on **{percent(right[0] / result.n)}** of the texts, the other "
         f"on **{percent(right[1] / result.n)}**: **{points[0]:+.1f} points** "
         f"(95 %: {points[1]:+.1f} to {points[2]:+.1f}). Only this run is right on "
         f"{result.only_a:,}, only the other on {result.only_b:,}. McNemar's exact p = "

@@ -108,10 +108,14 @@ def path_verdict(metrics: RunMetrics) -> str:
         where = f", 95 %: {low:+.1f} to {high:+.1f}"
         is_sure = not low <= 0 <= high
     if lead and is_sure:
-        meaning = "The levels help." if lead > 0 else "Prefer the finest labels alone."
+        better = lead > 0
+        stands = "better than" if better else "worse than"
+        meaning = "The levels help." if better else "Prefer the finest labels alone."
     else:
+        stands = "level with"
         meaning = "The difference may be chance." if lead else "They do as well."
     return (
-        f"All levels right on test: {percent(ours)}, with the finest labels alone "
-        f"{percent(flat)} ({lead:+.1f} points{where}). {meaning}"
+        f"This classifier is {stands} the finest labels alone: it gets all levels "
+        f"right on {percent(ours)} of the test texts, they on {percent(flat)} "
+        f"({lead:+.1f} points{where}). {meaning}"
     )

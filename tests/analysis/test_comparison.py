@@ -15,6 +15,7 @@ from stc_core.analysis.comparison import (
     largest_first,
     match_texts,
     on_test,
+    standing_of,
     verdict,
 )
 from stc_core.errors import StcError
@@ -191,3 +192,17 @@ def test_where_two_runs_differ():
 def test_the_verdict_says_the_numbers(counts, words):
     said = verdict(compare_paired(*cases(*counts)))
     assert all(word in said for word in words)
+
+
+@pytest.mark.parametrize(
+    ("counts", "standing", "words"),
+    [
+        ((5, 40, 9, 6), "better", "This run is **better than the other**"),
+        ((5, 9, 40, 6), "worse", "This run is **worse than the other**"),
+        ((50, 9, 9, 6), "level", "This run is **level with the other**"),
+    ],
+)
+def test_the_verdict_begins_with_who_is_better(counts, standing, words):
+    result = compare_paired(*cases(*counts))
+    assert standing_of(result) == standing
+    assert verdict(result).startswith(words)

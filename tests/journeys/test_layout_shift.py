@@ -7,16 +7,12 @@ from playwright.sync_api import Page
 
 from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
-FIRST, CLICK = 0.2, 0.08
+FIRST, CLICK = 0.1, 0.08
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
-browser's cache: until it has come each widget is drawn without its label, once.
-
-On a quiet machine a first paint has less than .1, the goal. Where much else is at work
-the browser reads `page.css` late, and what it has drawn until then moves up: with three
-other browsers on two cores .205 was seen, and .052 after a click."""
-VISITS = 3
-"""The first paint may be seen so often: what always moves moves each time, and what is
-late by chance, as `page.css` under load (.29 of a paint of .40), does not."""
+browser's cache: until it has come each widget is drawn without its label, once."""
+WORDS_COME_LATER = 0.15
+"""The first paint of Examples: the height of the coloured words is known when they are
+there, and what is below moves (.108 beside other work on two cores)."""
 WATCH = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -67,11 +63,6 @@ def shifted(page: Page) -> float:
     return sum(one["value"] for one in found)
 
 
-def first_paint(page: Page, address: str) -> float:
-    page.goto(address)
-    return shifted(page)
-
-
 @pytest.mark.parametrize(
     ("name", "more", "button"),
     [
@@ -87,8 +78,9 @@ def first_paint(page: Page, address: str) -> float:
 def test_neither_the_first_paint_nor_a_click_moves_what_is_read(
     served_app: ServedApp, page: Page, name: str, more: dict[str, str], button: str
 ):
-    firsts = (first_paint(page, served_app.url(name, **more)) for _ in range(VISITS))
-    assert any(moved <= FIRST for moved in firsts), f"first paint of {name}"
+    page.goto(served_app.url(name, **more))
+    most = WORDS_COME_LATER if name == "Examples" else FIRST
+    assert shifted(page) <= most, f"first paint of {name}"
     page.get_by_test_id("stMain").get_by_text(button, exact=True).first.click()
     assert shifted(page) <= CLICK, f"a click on {button} of {name}"
 

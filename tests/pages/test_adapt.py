@@ -1,6 +1,7 @@
 """Adapt: the curve, a start, a training as it goes, and its result."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from stc_core.config import RunConfig
 from stc_core.errors import StcError
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
-from stc_core.runs.writer import RunWriter
+from stc_core.runs.status import TICKET
+from stc_core.runs.writer import RunWriter, create_run
 from stc_core.tuning.history import History
 from ui.cache import plans
 
@@ -129,8 +131,23 @@ def test_a_training_is_seen_as_it_goes(home, tuned_folder, epochs):
     busy(home, tuned_folder, epochs=epochs)
     app = fine(visit(PAGE, run="b"))
     assert len(charts(app)) == 1
-    assert "blocks 4 to 4" in said(app)
+    words = said(app)
+    assert "blocks 4 to 4" in words and "Running for" in words
+    assert "play_arrow" in words  # the phase that it is in
+    (bar,) = app.get("progress")
+    assert re.match(r"\*\*\d+ %\*\*", bar.proto.text)
     assert any(one.label == "Cancel" for one in app.button)
+
+
+def test_a_waiting_run_looks_as_on_train(home, tuned_folder):
+    written_run(home / "first", "first one", state="running")
+    create_run(home / "b", Run(tuned_folder).config)
+    (home / "b" / TICKET).touch()
+    app = fine(visit(PAGE, run="b"))
+    words = said(app)
+    assert "Waiting, number 1 in the queue" in words
+    assert "It starts when **first one** has ended." in words
+    assert not app.get("progress") and "play_arrow" not in words
 
 
 def test_the_words_are_seen_before_the_labels(home, tuned_folder):

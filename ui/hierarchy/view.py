@@ -34,6 +34,7 @@ from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN
 from ui.shell.reuse_button import reuse_button
+from ui.shell.verdict import mistakes_button
 from ui.shell.widgets import PERCENT, in_percent
 from ui.state.clicks import clicked_level
 from ui.state.navigation import go
@@ -267,7 +268,9 @@ def show_page() -> None:
         offer_levels(run)
         st.stop()
     if said := path_verdict(metrics):
-        st.markdown(f":small[{said}]")
+        with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+            st.markdown(f":small[{said}]", width="stretch")
+            mistakes_button()
     frame = None
     if run.has(RunFile.CORPUS):
         frame = with_labels(read(run, "predictions"), read(run, "corpus"))

@@ -27,6 +27,7 @@ from ui.charts.chart import chart
 from ui.layers.curves import choose_score, held_metric
 from ui.layers.picked import near_option_button, show_reasons
 from ui.shell.page_list import TRAIN
+from ui.shell.widgets import FIELD_LINE
 from ui.state.clicks import click_option
 from ui.state.navigation import context, go, pick
 
@@ -58,7 +59,13 @@ def show_cheaper(run: Run) -> None:
 
     The score is chosen even if there is nothing to draw: the rest of the tab shows it.
     """
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row = st.container(
+        horizontal=True,
+        vertical_alignment="center",
+        gap="small",
+        height=FIELD_LINE,  # the chart does not move when the choices come
+        border=False,
+    )
     choose_score(run, CHEAPER_BY, row)
     metric = held_metric(run)
     if not run.has(RunFile.FRONTIER) or RECIPES[run.config.train.recipe].tunes:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
@@ -27,10 +28,20 @@ from ui.shell.terms import terms_of
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
 
+_HERE = Path(__file__).parent
+_STYLED = "_styled"
+_KEY = "page_style_of_window"
+_LONGEST_S, _STEP_S = 2.0, 0.02
+"""A browser that has not answered within this time gets the page all the same."""
+
+_mount = component(
+    "stc_page_style",
+    html="<span></span>",
+    js=(_HERE / "page_style.js").read_text("utf-8"),
+    isolate_styles=False,
+)
 _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
-_STYLED, _STYLE_S = "_styled", 0.25
-"""A browser reads the style of the page within so many seconds, if it is quick."""
 _PICKER_HEIGHT = 40
 """The height of the run picker: below nothing moves when it gets its options."""
 
@@ -43,10 +54,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state=_SIDEBAR_PX,
     )
-    # As Markdown: the element for HTML comes later than the page, which then jumps.
-    with st.container(key="page_style"):
-        st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
-    _await_style()
+    _style_page()
     spare_objects()
     begin_page()
     try:
@@ -63,19 +71,36 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     _bar(title, icon, caption, runs, picked)
 
 
-def _await_style() -> None:
-    """Give a browser that opens the app the time to read the style, once.
+def _style_page() -> None:
+    """Give the browser the style of the pages; once a session, wait until it has it.
 
-    It would else draw a part of the page first, and then move it up by 51 pixels.
+    The browser would else draw a part of the page first, and then move it up by 51
+    pixels. It answers by a rerun, which ends the wait.
     """
-    if st.context.url is not None and _STYLED not in st.session_state:
-        sleep(_STYLE_S)
+    asks = st.context.url is not None and _STYLED not in st.session_state
+    data = {"style": _style(), "asks": asks}
+    with st.container(key="page_style"):
+        _mount(key=_KEY, data=data, on_styled_change=_note)
+        if asks:
+            _await_answer()
+    _note()
+
+
+def _note() -> None:
     st.session_state[_STYLED] = True
+
+
+def _await_answer() -> None:
+    """Wait for the rerun of the browser, which each `empty` lets through."""
+    place, end = st.empty(), monotonic() + _LONGEST_S
+    while monotonic() < end:
+        sleep(_STEP_S)
+        place.empty()
 
 
 @cache
 def _style() -> str:
-    return (Path(__file__).parent / "page.css").read_text("utf-8")
+    return (_HERE / "page.css").read_text("utf-8")
 
 
 def _bar(

@@ -7,6 +7,7 @@ import streamlit as st
 
 from stc_core.display import duration
 from stc_core.recipe_table import RECIPES
+from stc_core.runs import jobs, queue
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     BUSY,
@@ -17,6 +18,8 @@ from stc_core.runs.status import (
     run_progress,
 )
 from ui.shell.messages import escape
+
+CLOSE_TAB = "You can close this tab: the work goes on in its own process."
 
 
 @st.fragment(run_every=1.0)
@@ -38,7 +41,7 @@ def show_progress(status: Status, doing: str, *, cancel: Callable[[], object]) -
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             cancel()
             st.rerun()
-    st.caption("You can close this tab: the work goes on in its own process.")
+    st.caption(CLOSE_TAB)
 
 
 def whole_progress(run: Run) -> RunProgress:
@@ -59,6 +62,37 @@ def run_bar(run: Run) -> None:
     doing = doing_line({**status, "eta_s": None})
     facts = [f"Running for {passed}", doing, escape(status["message"])]
     st.caption(" · ".join(filter(None, facts)))
+
+
+def show_run(run: Run, status: Status) -> None:
+    """Draw the one bar of an active run or its place in the queue; a button to cancel.
+
+    Each page that starts a run shows it with this.
+    """
+    with st.container(border=True):
+        bar, stop = st.columns([6, 1], vertical_alignment="center")
+        with bar:
+            if status["state"] == "running":
+                run_bar(run)
+            else:
+                _show_queued(run)
+        if stop.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+            jobs.cancel(run.folder)
+            st.rerun()
+    st.caption(CLOSE_TAB)
+
+
+def _show_queued(run: Run) -> None:
+    """Say that a run waits, and for which runs."""
+    if (place := queue.position(run.folder)) is None:
+        st.markdown(":material/schedule: **Starting**")
+        return
+    active = [Run(folder) for folder in queue.active_runs()]
+    names = ", ".join(f"**{escape(other.name)}**" for other in active)
+    ahead = f"It starts when {names} has ended." if place == 1 and names else ""
+    st.markdown(
+        f":material/schedule: **Waiting, number {place} in the queue.** {ahead}"
+    )
 
 
 def rough(seconds: float) -> str:

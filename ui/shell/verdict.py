@@ -29,20 +29,29 @@ def show_verdict(run: Run) -> None:
     box(found.sentence, icon=_ICONS[found.standing])
     with st.container(horizontal=True):
         _cheaper_button(run)
-        if st.button(
-            "Look at its mistakes", icon=":material/search:", key="verdict_errors"
-        ):
-            go(ERRORS)
+        mistakes_button()
         report_button(run)
 
 
-def verdict_line(run: Run) -> None:
-    """Draw how the result stands beside its baselines in one line, and the report."""
+def mistakes_button() -> None:
+    """Draw the button that opens the mistakes of the run."""
+    label, icon = "Look at its mistakes", ":material/search:"
+    if st.button(label, icon=icon, key="verdict_errors"):
+        go(ERRORS)
+
+
+def verdict_line(run: Run, *, mistakes: bool = False) -> None:
+    """Draw how the result stands beside its baselines in one line, and the report.
+
+    With `mistakes` the button that opens its mistakes stands between them.
+    """
     found = result_verdict(read(run, "metrics"))
     colour = {"better": "green", "worse": "orange"}.get(found.standing, "blue")
     said = f":small[:{colour}[{_ICONS[found.standing]}] {found.sentence}]"
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.markdown(said, width="stretch")
+        if mistakes:
+            mistakes_button()
         with st.container(width=_REPORT_PX):
             report_button(run, quiet=True)
 

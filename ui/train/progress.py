@@ -9,14 +9,14 @@ from stc_core.figures.data import result_dots, result_table
 from stc_core.figures.layers import layer_curves
 from stc_core.figures.trade import rows_curve
 from stc_core.recipe_table import RECIPES
-from stc_core.runs import jobs, queue
+from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, RUN_STEPS, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
-from ui.shell.job_progress import run_bar
+from ui.shell.job_progress import show_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result_page
 from ui.shell.verdict import show_verdict
@@ -31,36 +31,13 @@ MORE_ROWS = (
 
 def show_active(run: Run, status: Status) -> None:
     """Show the bar of an active run, below it its phases, its curves and its log."""
-    with st.container(border=True):
-        bar, stop = st.columns([6, 1], vertical_alignment="center")
-        with bar:
-            if status["state"] == "running":
-                run_bar(run)
-            else:
-                show_queued(run)
-        if stop.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            jobs.cancel(run.folder)
-            st.rerun()
-    st.caption("You can close this tab: the work goes on in its own process.")
+    show_run(run, status)
     steps, current = st.columns([1, 3], gap="large")
     with steps:
         phases(run, status)
     with current:
         early_curves(run)
         log(run)
-
-
-def show_queued(run: Run) -> None:
-    """Say that a run waits, and for which runs."""
-    if (place := queue.position(run.folder)) is None:
-        st.markdown(":material/schedule: **Starting**")
-        return
-    active = [Run(folder) for folder in queue.active_runs()]
-    names = ", ".join(f"**{escape(other.name)}**" for other in active)
-    ahead = f"It starts when {names} has ended." if place == 1 and names else ""
-    st.markdown(
-        f":material/schedule: **Waiting, number {place} in the queue.** {ahead}"
-    )
 
 
 def early_curves(run: Run) -> None:
