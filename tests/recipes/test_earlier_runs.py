@@ -109,7 +109,7 @@ def at_earlier(
     earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     folders = {name: earlier / name for name in RUNS}
-    yield at_home(tmp_path / "home", monkeypatch, **folders)
+    yield at_home(tmp_path, monkeypatch, **folders)
 
 
 @pytest.mark.parametrize("name", RUNS)
