@@ -208,9 +208,10 @@ def _unfinished(run: Run) -> None:
 def _result(run: Run) -> None:
     """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
-    st.subheader("What tuning gains", anchor=False)
-    st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
-    st.caption(COMPUTE)
+    if "comparison" in metrics:  # a hierarchy is compared with its baselines alone
+        st.subheader("What tuning gains", anchor=False)
+        st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
+        st.caption(COMPUTE)
     if metrics["recipe"] in (_RECIPE, PAIRS) and st.button(
         "Continue with stc on the tuned model",
         icon=":material/model_training:",
