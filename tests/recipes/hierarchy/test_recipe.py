@@ -209,10 +209,19 @@ def decided(tuned_is_better: bool):
     return lambda *arguments: TuningVerdict(0.9, 0.8, 20, tuned_is_better)
 
 
-def test_a_tuned_model_that_is_better_is_kept(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(recipe, "compare_on_validation", decided(True))
-    wish = HierarchyConfig(layers=(1, 3), weights=(1, 2), tuned=True)
-    run = trained(tmp_path, 2, hierarchy=wish)
+TUNED = HierarchyConfig(layers=(1, 3), weights=(1, 2), tuned=True)
+
+
+@pytest.fixture(scope="module")
+def tuned_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose tuned model is kept. Read-only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "compare_on_validation", decided(True))
+        return trained(tmp_path_factory.mktemp("tuned"), 2, hierarchy=TUNED)
+
+
+def test_a_tuned_model_that_is_better_is_kept(tuned_run: Run):
+    run = tuned_run
     facts, metrics = run.metrics["hierarchy"], run.metrics
     assert (facts["layers"], facts["tuned"]) == ([1, 3], [1, 2, 3])
     assert facts["weights"] == [1, 2] and facts["epochs"] >= 1
@@ -261,18 +270,16 @@ def test_a_tuned_model_must_win_by_more_than_a_standard_error():
 
 
 def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
-    tmp_path: Path, monkeypatch
+    tuned_run: Run, tmp_path: Path, monkeypatch
 ):
     def cut(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recipe, "compare_on_validation", decided(True))
-    wish = HierarchyConfig(tuned=True)
-    whole = trained(tmp_path / "whole", 2, hierarchy=wish)
     with monkeypatch.context() as patch:
         patch.setattr(recipe, "level_baselines", cut)
         with pytest.raises(KeyboardInterrupt):
-            trained(tmp_path, 2, hierarchy=wish)
+            trained(tmp_path, 2, hierarchy=TUNED)
     folder = tmp_path / "run"
     before = Run(folder).metrics
     assert "flat" not in before["baselines"]
@@ -284,5 +291,5 @@ def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
     assert low < after["test"]["accuracy"] - sparse["accuracy"] < high
     assert sparse.pop("macro_f1_lead_interval") is not None
     assert sparse == before["test"]
-    assert after["test"] == whole.metrics["test"]
+    assert after["test"] == tuned_run.metrics["test"]
     assert "flat" in after["baselines"] and not (folder / "checkpoints").exists()
