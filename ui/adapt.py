@@ -31,7 +31,7 @@ from ui.train.progress import early_curves, log, phases
 
 _RECIPE = "variability"
 """The recipe whose page this is."""
-PAIRS = "contrastive"
+_PAIRS = "contrastive"
 """The other recipe whose results it shows."""
 _NU = (
     "ν (nu) is the spread of the texts inside a class, divided by the distance "
@@ -183,7 +183,7 @@ def show_curves_of_tuning(run: Run) -> None:
     figure = training_curves(tuning, metric)
     chart(figure, "training", alt="Loss and score by epoch")
     said = "Epoch 0 is the same classifier on the model before the tuning."
-    if run.config.train.recipe == PAIRS:
+    if run.config.train.recipe == _PAIRS:
         said += (
             " The training loss is that of pairs of texts, the validation loss that of "
             "the answers."
@@ -212,7 +212,7 @@ def _result(run: Run) -> None:
         st.subheader("What tuning gains", anchor=False)
         st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
         st.caption(COMPUTE)
-    if metrics["recipe"] in (_RECIPE, PAIRS) and st.button(
+    if metrics["recipe"] in (_RECIPE, _PAIRS) and st.button(
         "Continue with stc on the tuned model",
         icon=":material/model_training:",
         help="Fit probes and select neurons in the tuned model, as the papers do.",
@@ -229,7 +229,7 @@ def _beside(run: Run) -> None:
     for other in list_runs():
         if not other.done or other.config.data.labelled() != data:
             continue
-        if other.config.train.recipe in (_RECIPE, PAIRS):
+        if other.config.train.recipe in (_RECIPE, _PAIRS):
             others.append((other.name, read(other, "metrics")))
     if len(others) > 1:
         st.subheader("Tunings of this table", anchor=False)
