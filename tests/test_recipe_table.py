@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stc_core.recipe_table import (
+    FEW_RIGHT,
     MEASURED,
     METHODS,
     PATHS_RIGHT,
@@ -48,11 +49,20 @@ def test_whole_paths_stand_in_the_documentation():
         assert list(pair) == [float(cell) for cell in row("hierarchy.md", name)[1:3]]
 
 
+def test_few_texts_stand_in_the_documentation():
+    for name, pair in FEW_RIGHT.items():
+        cells = row("contrastive.md", f"{name} | 8")
+        assert [float(cell.split(" ±")[0]) for cell in cells[2:4]] == list(pair)
+
+
 def test_one_method_is_recommended_and_why():
     assert recommended(1) == (
         "stc",
         "On sst2 and trec it came within 0.5 points of tuning, in 4 s or less against "
         "44 s or more.",
     )
+    assert recommended(1, texts=40)[0] == "stc"
+    name, why = recommended(1, texts=8)
+    assert name == "contrastive" and "8 texts or fewer" in why
     name, why = recommended(2)
     assert name == "hierarchy" and "0.0 to 1.4 points more whole paths" in why

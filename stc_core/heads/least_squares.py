@@ -12,6 +12,12 @@ SHARPNESS = 10.0
 MOST_TINY = float(np.finfo(np.float32).tiny)
 
 
+def near_ridges(ridge: float) -> tuple[float, ...]:
+    """A ridge of RIDGES and its neighbours: enough for a model much like another."""
+    place = RIDGES.index(ridge)
+    return RIDGES[max(place - 1, 0) : place + 2]
+
+
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
     """sum_k w_kj^2 of each feature, for weights on the standardised scale.
 

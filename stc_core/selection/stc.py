@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
-from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.least_squares import near_ridges
 from stc_core.heads.parallel import in_threads
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.heads.word_readout import WordReadout
@@ -138,7 +138,7 @@ def fit_stc(
     del search  # as large as the next one
     progress(done := done + 1, total)
     options: list[Option] = []
-    near = _near(deepest[-1].ridge)
+    near = near_ridges(deepest[-1].ridge)
     for depth in depths[:-1]:
         search = DepthSearch(columns, rankings[depth])
         points_here = _points_at(search, offered_sizes, near)
@@ -191,12 +191,6 @@ def _points_at(
     """A point for each of these sizes, or for as many neurons as rank there."""
     known = sorted({min(size, len(search.rank)) for size in sizes})
     return [trial.point("neurons") for trial in search.trials(known, ridges)]
-
-
-def _near(ridge: float) -> tuple[float, ...]:
-    """The ridge and its neighbours in RIDGES: enough for another depth."""
-    place = RIDGES.index(ridge)
-    return RIDGES[max(place - 1, 0) : place + 2]
 
 
 def take_option(

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import streamlit as st
 
 from stc_core.backbone.loading.hub import can_write
 from stc_core.config import DataConfig
+from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.metrics.criteria import CRITERIA
 from stc_core.poolings import POOLING_RULES
@@ -83,16 +85,17 @@ def methods() -> dict[str, str]:
     }
 
 
-def method(n_levels: int, *, more: bool) -> str:
-    """Draw the choice of the method; return it.
+def method(corpus: Corpus, *, more: bool) -> str:
+    """Draw the choice of the method for this table; return it.
 
     A method that needs levels is offered if the labels have several, or if the table
     has `more` columns, one of which may hold a reply.
     """
+    n_levels = len(corpus.columns.labels)
     levels = n_levels > 1 or more
     known = methods()
     names = [name for name in known if levels or not _needs_levels(name)]
-    first, why = recommended(n_levels)
+    first, why = recommended(n_levels, texts=_texts_of_a_class(corpus))
     chosen = st.radio(
         "Method",
         names,
@@ -104,6 +107,12 @@ def method(n_levels: int, *, more: bool) -> str:
     )
     st.caption(f":material/recommend: **{METHODS[first].title}**: {why}")
     return chosen
+
+
+def _texts_of_a_class(corpus: Corpus) -> int:
+    """The number of texts to learn from in the median class."""
+    counts = corpus.report.classes.values()
+    return int(median(sum(one.values()) - one.get("test", 0) for one in counts))
 
 
 def _needs_levels(method: str) -> bool:

@@ -93,7 +93,7 @@ def fill_form(data: DataConfig) -> RunConfig:
         )  # the sidebar cuts off the end
         typed = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
-        method = settings.method(len(corpus_of(data).columns.labels), more=bool(free))
+        method = settings.method(corpus_of(data), more=bool(free))
     if method == "hierarchy" and fault is None:
         data = settings.choose_written(data, free, name)
     own = settings.method_fields(method, data)

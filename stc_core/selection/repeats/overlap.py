@@ -61,7 +61,7 @@ def part_overlaps(
     `chosen` has the selections of each kind of repeat; those of halves, the first kind,
     are compared in pairs. `kept` and `always` are numbers of columns.
     """
-    widths = columns.ends - columns.starts
+    widths = (columns.ends - columns.starts).astype(np.int64)
     site = np.repeat([str(one.site) for one in columns.sites], widths)
     layer = columns.layer
 

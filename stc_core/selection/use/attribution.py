@@ -77,9 +77,10 @@ class ModelUse:
         self, rows: Int[np.ndarray, " n"], pooled_sites: Sequence[PooledSite]
     ) -> dict[Site, np.ndarray]:
         some = stratified_order(self.task.codes, rows, seed=0, each=2)[:MOST_ATTRIBUTED]
-        texts = [self.texts[row] for row in np.sort(some).tolist()]
+        read = [int(row) for row in np.sort(some)]
+        texts = [self.texts[row] for row in read]
         classes = self.task.classes
-        labels = [classes[code] for code in self.task.codes[np.sort(some)].tolist()]
+        labels = [classes[int(code)] for code in self.task.codes[read]]
         sites = sorted({one.site for one in pooled_sites})
         reference = read_reference(self.backbone, texts, sites)
         head = fit_last_layer(self.backbone, classes, texts, labels)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
-from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.least_squares import near_ridges
 from stc_core.heads.parallel import in_threads
 from stc_core.metrics.resampling import resample_scores
 from stc_core.metrics.scores import fit_temperature, last_best
@@ -69,19 +69,13 @@ def add_words(
     candidates = find_candidates(texts, task.learned)
     if candidates is None:
         return fitted
-    ridges = _near(option.ridge)
+    ridges = near_ridges(option.ridge)
     scores, parts = _held_scores(search, option, candidates, ridges)
     choice = _choice(task, fitted, scores, ridges)
     found = fitted._replace(word_choice=choice)
     if how == "auto" and choice.gain <= CLEAR * choice.error:
         return found
     return _with_words(search, option, found, candidates, parts)
-
-
-def _near(ridge: float) -> tuple[float, ...]:
-    """The ridge and its neighbours in RIDGES."""
-    place = RIDGES.index(ridge)
-    return RIDGES[max(place - 1, 0) : place + 2]
 
 
 def _held_scores(
