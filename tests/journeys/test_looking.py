@@ -45,8 +45,9 @@ def page(first: Page) -> Iterator[Page]:
 
 
 def pick_row(page: Page, table: int, row: int) -> None:
-    """Tick the check box of a row of the table."""
-    grid = settled(page).get_by_test_id("stDataFrame").nth(table)
+    """Tick the check box of a row of a table; those in closed parts do not count."""
+    tables = settled(page).get_by_test_id("stDataFrame").filter(visible=True)
+    grid = tables.nth(table)
     grid.scroll_into_view_if_needed()
     grid.click(position={"x": SIDE, "y": ROW * (1 + row) + ROW // 2})
 
