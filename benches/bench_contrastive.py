@@ -125,7 +125,8 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
             found: dict[str, list[float]] = {}
             seconds: list[float] = []
             for seed in range(asked.draws):
-                drawn = train.groupby("label").sample(shots, random_state=seed)
+                groups = train.groupby("label")
+                drawn = pd.DataFrame(groups.sample(shots, random_state=seed))
                 case = f"{name}-{shots}-{seed}"
                 metrics = run_of(asked, case, drawn, Path(data.test_path))
                 scores = {"contrastive": metrics["test"], **metrics["baselines"]}
@@ -134,7 +135,7 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
                     found.setdefault(rival, []).append(100 * score)
                 seconds.append(metrics["seconds"]["tune"])
                 if asked.setfit:
-                    y, true = drawn["label"].to_numpy(), test["label"].to_numpy()
+                    y, true = np.asarray(drawn["label"]), np.asarray(test["label"])
                     guess = setfit(
                         drawn["text"].tolist(), y, test["text"].tolist(), seed
                     )

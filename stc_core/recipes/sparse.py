@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ from stc_core.recipes.results import (
     write_frontier,
 )
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import StabilityFacts
 from stc_core.runs.run import Run
 from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
@@ -261,7 +262,7 @@ def _add_stability(
     else:
         if stability is not None:
             writer.write_json(RunFile.STABILITY, stability.record())
-            metrics["stability"] = stability.summary()
+            metrics["stability"] = cast(StabilityFacts, stability.summary())
             _write_metrics(writer, metrics)
 
 

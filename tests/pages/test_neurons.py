@@ -5,7 +5,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
+import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from helpers.app import at_home, charts, fine, html, said, visit, written_run
 from stc_core.analysis.examples import example_table
@@ -215,9 +217,14 @@ def test_no_text_yet_is_said():
     assert "Nothing is typed yet." in said(side("Your own text"))
 
 
+def table_with(app: AppTest, column: str) -> pd.DataFrame:
+    """The first table that has this column."""
+    return next(one.value for one in app.dataframe if column in one.value)
+
+
 def test_correlated_neurons_are_those_of_the_activations(run):
     app = fine(visit(PAGE, run="r", neuron="3", side="Correlated"))
-    table = app.dataframe[0].value
+    table = table_with(app, "r")
     r = np.corrcoef(np.asarray(run.activations, float).T)[3]
     r[3] = 0
     assert table["neuron"].iloc[0] == neuron_names(run.neurons)[int(np.abs(r).argmax())]
@@ -232,7 +239,7 @@ def test_there_is_no_other_run_yet():
 def test_the_same_neuron_is_found_in_another_run(run):
     (run.folder.parent / "s").symlink_to(run.folder.resolve(), target_is_directory=True)
     app = fine(visit(PAGE, run="r", neuron="3", side="Other runs"))
-    table = app.dataframe[0].value
+    table = table_with(app, "rank")
     assert table["kept"].tolist() == ["yes"]
     assert table["rank"].iloc[0].endswith(f" of {len(run.neurons):,}")
 
@@ -281,7 +288,7 @@ def test_a_hierarchy_has_no_ablation(run, monkeypatch):
 @pytest.mark.parametrize("text", ["parcel", "where is my parcel?"])
 def test_neurons_that_fire_are_found_by_text(run, text):
     app = fine(visit(PAGE, run="r", find=text))
-    table = app.dataframe[0].value
+    table = table_with(app, "deviations above")
     assert table["deviations above"].is_monotonic_decreasing
     assert set(table["neuron"]) <= set(neuron_names(run.neurons).values())
     word = "usual value on a token" in said(app)

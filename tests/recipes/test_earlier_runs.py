@@ -23,7 +23,7 @@ MODELS = ("encoder", "decoders")
 RUNS = sorted(path.stem for path in EARLIER.glob("*.zip") if path.stem not in MODELS)
 TEXT = "good price very slow"
 PAGES = ("Layers", "Neurons", "Examples", "Predict", "Adapt", "Hierarchy", "Errors")
-NUMBERS = dict(zip(PAGES, (3, 4, 5, 6, 7, 8, 9), strict=True))
+NUMBERS: dict[str, int] = dict(zip(PAGES, (3, 4, 5, 6, 7, 8, 9), strict=True))
 
 
 @pytest.fixture

@@ -71,7 +71,8 @@ def test_more_threads_keep_the_same_neurons(threads: int, folder: Path, tmp_path
     """One thread sums in another order than several: numbers agree to TOLERANCE."""
     one, several = Run(folder / "stc"), Run(repeated(folder / "stc", tmp_path, threads))
     places = ["site", "kind", "layer", "index", "pooling"]
-    pd.testing.assert_frame_equal(one.neurons[places], several.neurons[places])
+    same, other = (pd.DataFrame(run.neurons, columns=places) for run in (one, several))
+    pd.testing.assert_frame_equal(same, other)
     assert list(one.predictions["predicted"]) == list(several.predictions["predicted"])
     np.testing.assert_allclose(
         one.predictions["probability"],

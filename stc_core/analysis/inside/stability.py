@@ -78,12 +78,15 @@ def overlap_rows(stability: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The rows of `overlap_table` in words; an overlap of nothing is a dash."""
     return [
         (
-            row.part,
-            f"{row.kept:,}",
-            f"{row.always:,}",
-            *("–" if pd.isna(share) else percent(share) for share in row[4:]),
+            str(row["part"]),
+            f"{row['kept']:,}",
+            f"{row['always']:,}",
+            *(
+                "–" if pd.isna(row[kind]) else percent(row[kind])
+                for kind in (*REPEATS, "chance")
+            ),
         )
-        for row in overlap_table(stability).itertuples()
+        for row in overlap_table(stability).to_dict("records")
     ]
 
 
