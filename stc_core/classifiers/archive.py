@@ -126,9 +126,17 @@ def read_manifest(path: Path) -> Manifest:
         with ZipFile(path) as archive:
             return _checked(archive, path)
     except _ZIP_FAULTS as error:
-        raise _foreign(path, "another kind of file") from error
+        raise _unopened(path) from error
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _unopened(path: Path) -> StcError:
+    """The error for a file that zipfile cannot open: its first bytes tell the kind."""
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            return _tampered(path, "an archive that is cut off or damaged")
+    return _foreign(path, "another kind of file")
 
 
 def unpack_bundle(path: Path, folder: Path) -> Manifest:

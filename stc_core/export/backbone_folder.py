@@ -88,7 +88,7 @@ def _vacant(folder: Path) -> Path:
         raise StcError(
             f"folder {str(folder)!r}",
             expected="a new folder in one that exists",
-            got="it is there already" if folder.exists() else "no such folder",
+            got="one that is there" if folder.exists() else "no such folder",
         )
     return folder
 

@@ -87,11 +87,14 @@ class Run(RunFrames):
         """
         run = cls(opened_folder(folder))
         if not (run.folder / RunFile.CONFIG).is_file():
+            is_folder = run.folder.is_dir()
             raise StcError(
                 f"run {str(folder)!r}",
-                expected="a folder with a config.json",
-                got="a folder without one" if run.folder.is_dir() else "no folder",
-                remedy="Give the --out of a training; `stc runs` lists the runs.",
+                expected="a folder with a config.json"
+                if is_folder
+                else "a run, or the file of a bundle",
+                got="a folder without one" if is_folder else "no such file or folder",
+                remedy="Check the path or the name; `stc runs` lists the runs.",
             )
         _ = run.config
         return run

@@ -210,7 +210,7 @@ def test_files_that_share_their_bytes_are_refused(bundle: Path, tmp_path: Path):
         unpack_bundle(path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("content", [b"", b"text,label\n", b"PK\x03\x04 half"])
+@pytest.mark.parametrize("content", [b"", b"text,label\n", b"PK half"])
 def test_another_kind_of_file_is_refused(content: bytes, tmp_path: Path):
     path = tmp_path / "x.zip"
     path.write_bytes(content)
@@ -221,7 +221,7 @@ def test_another_kind_of_file_is_refused(content: bytes, tmp_path: Path):
 def test_a_file_that_is_cut_off_is_refused(bundle: Path, tmp_path: Path):
     path = tmp_path / "half.zip"
     path.write_bytes(bundle.read_bytes()[:-500])
-    with pytest.raises(StcError, match="another kind of file"):
+    with pytest.raises(StcError, match=r"cut off or damaged\. Copy or download"):
         unpack_bundle(path, tmp_path / "out")
 
 

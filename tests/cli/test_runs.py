@@ -118,7 +118,7 @@ def test_a_name_given_later_opens_its_run_unless_several_have_it(stc: Stc, run: 
     with pytest.raises(StcError) as told:
         open_run("the best")
     assert "one, two" in str(told.value) or "two, one" in str(told.value)
-    with pytest.raises(StcError, match="no folder"):
+    with pytest.raises(StcError, match="no such file or folder"):
         open_run("three")
 
 

@@ -157,7 +157,7 @@ def changed(bundle: bytes) -> bytes:
     ("spoil", "reason"),
     [
         (changed, "its manifest.json names"),
-        (lambda bundle: bundle[: len(bundle) // 2], "another kind of file"),
+        (lambda bundle: bundle[: len(bundle) // 2], "cut off or damaged"),
         (lambda bundle: b"#!/bin/sh", "another kind of file"),
     ],
 )

@@ -213,4 +213,4 @@ def test_an_option_that_makes_no_sense_exits_with_2(
 def test_a_run_that_is_not_there_exits_with_2(tmp_path, stc: Stc):
     told = stc("shrink", tmp_path / "none")
     assert told.code == 2, told.err
-    assert "no folder" in told.err
+    assert "no such file or folder" in told.err

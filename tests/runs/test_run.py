@@ -220,7 +220,7 @@ def test_mark_cancelled_leaves_an_ended_run_alone(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nothing", r"config\.json"),
+        ("nothing", "a run, or the file of a bundle; got no such file"),
         ("folder", r"config\.json"),
         ("file", "a run packed by stc export"),
     ],
