@@ -1,5 +1,6 @@
 """The command that serves runs over HTTP."""
 
+import os
 import signal
 import socket
 from contextlib import suppress
@@ -17,6 +18,11 @@ from stc_core.errors import StcError
 MOST_CONNECTIONS = 1024
 """The most connections, idle ones included; one more is answered with 503."""
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
+MOST_PREPARED = 128
+"""The most entries of each cache of what oneDNN and PyTorch prepared for the numbers of
+tokens that they met, a megabyte or less each; the default of both is 1,024."""
+PREPARED_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+"""The environment variables that oneDNN and PyTorch read when they are first used."""
 GRACE_S = 30
 """How long open requests may take after the service is stopped."""
 
@@ -74,6 +80,7 @@ def serve(
     """
     terminate_as_interrupt()
     check_token(token)
+    limit_prepared()
     with listener(host, port) as bound:
         from stc_core.serve.app import service
 
@@ -93,6 +100,15 @@ def serve(
         _announce(bound, is_open=not (token or is_local))
         _reload_on_hangup(app, [partial(open_run, run) for run in runs])
         _answer_requests(app, bound, as_json=json_log)
+
+
+def limit_prepared() -> None:
+    """Bound the caches of prepared work, unless the environment already does so.
+
+    It has an effect only before the first forward of this process.
+    """
+    for name in PREPARED_CACHES:
+        os.environ.setdefault(name, str(MOST_PREPARED))
 
 
 def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:

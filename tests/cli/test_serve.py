@@ -1,20 +1,30 @@
 """`stc serve` as it is typed: a real process that answers, and stops when told."""
 
 import json
+import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from helpers.command import Stc
 from helpers.models.broken import FAULTS
-from helpers.runs.serving import serving, trained
-from stc_core.cli.serve import listener
+from helpers.runs.serving import ROOT, serving, trained
+from stc_core.backbone.onednn import copied_bytes
+from stc_core.cli.serve import (
+    MOST_PREPARED,
+    PREPARED_CACHES,
+    limit_prepared,
+    listener,
+)
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.app import service
@@ -47,6 +57,45 @@ def test_it_answers_and_stops_when_told(run: Run, number: int, monkeypatch):
         process.send_signal(number)
         assert process.wait(60) == 0
         assert process.stderr is not None and process.stderr.read() == ""
+
+
+def test_the_caches_of_prepared_work_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in PREPARED_CACHES:
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(PREPARED_CACHES[1], "7")
+    limit_prepared()
+    found = [os.environ[name] for name in PREPARED_CACHES]
+    assert found == [str(MOST_PREPARED), "7"]
+
+
+@pytest.mark.skipif(copied_bytes(nn.Linear(2, 2)) == 0, reason="for CPUs of x86 alone")
+@pytest.mark.parametrize("most, n_prepared", [(2, 8), (64, 4)])
+def test_the_bound_holds_after_torch_is_imported(most: int, n_prepared: int):
+    """Four sizes, twice: with room for two at a time each is prepared again."""
+    code = f"""
+import torch
+from stc_core.backbone.onednn import lay_out
+from stc_core.cli import serve
+serve.MOST_PREPARED = {most}
+serve.limit_prepared()
+layer = torch.nn.Linear(37, 53).requires_grad_(False)
+lay_out(layer)
+with torch.inference_mode(), torch.backends.mkldnn.verbose(2):
+    for n in (8, 16, 24, 32) * 2:
+        layer(torch.zeros(n, 37))
+"""
+    env = {k: v for k, v in os.environ.items() if k not in PREPARED_CACHES}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT, env=env
+    )
+    lines = done.stdout.splitlines()
+    kinds = ("matmul", "inner_product")
+    made = [line for line in lines if any(f",{kind}," in line for kind in kinds)]
+    assert sum("create:cache_miss" in line for line in made) == n_prepared, lines
 
 
 @pytest.mark.parametrize("fault", ["adapters beside", "tokenizer is newer"])
