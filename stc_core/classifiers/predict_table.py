@@ -119,6 +119,12 @@ def predict_file(
     )
 
 
+def is_cut(classifier: Any, text: str) -> bool:
+    """Whether the backbone of the classifier, if it has one, reads a part only."""
+    backbone = getattr(classifier, "backbone_", None)
+    return backbone is not None and bool(backbone.tokenize([text]).n_cut)
+
+
 def cut_note(n_cut: int, max_length: int, *, of: int) -> str:
     """That so many of the texts are longer than the classifier reads."""
     which = "The text is" if of == 1 else f"{n_cut:,} of {of:,} texts are"

@@ -344,12 +344,12 @@ def explain(
     else:
         assert text is not None
         explanation = classifier.explain(text)
-    from stc_core.classifiers.predict_table import cut_note
+    from stc_core.classifiers.predict_table import cut_note, is_cut
 
-    backbone = getattr(classifier, "backbone_", None)
-    explanation["cut"] = backbone is not None and bool(backbone.tokenize([text]).n_cut)
-    if backbone is not None and explanation["cut"]:
-        typer.echo(f"info: {cut_note(1, backbone.max_length, of=1)}", err=True)
+    explanation["cut"] = is_cut(classifier, text)
+    if explanation["cut"]:
+        most = classifier.backbone_.max_length
+        typer.echo(f"info: {cut_note(1, most, of=1)}", err=True)
     if gradients:
         from stc_core.interpret.integrated_gradients import integrated_gradients
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent
+from stc_core.classifiers.predict_table import is_cut
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.runs.run import Run
@@ -74,6 +75,7 @@ def explanation_of(
     With `label`, all parts have their contribution to that label only.
     """
     explanation = classifier.explain(text)
+    explanation["cut"] = is_cut(classifier, text)
     if label is not None:
         names = list(explanation["logits"])
         if label not in names:
