@@ -22,17 +22,6 @@ ROWS = 128
 2,048."""
 
 
-def prepared_rows(n: int) -> int:
-    """The number of rows that a product of `n` rows is computed with: `n` rounded up.
-
-    oneDNN prepares a kernel for each number of rows, which takes milliseconds, and
-    keeps it with its memory. So numbers are rounded up: to a multiple of 8, and from
-    128 on to one of 8 steps an octave.
-    """
-    step = max(8, 1 << n.bit_length() >> 4)
-    return -(-n // step) * step
-
-
 class _LaidOut:
     """A layer that keeps a second copy of its weight in oneDNN's layout.
 
@@ -52,12 +41,8 @@ class _LaidOut:
         if self._kept is None or self._kept[0] != state:
             plain = weight.detach().contiguous()
             self._kept = state, torch.ops.mkldnn._reorder_linear_weight(plain, ROWS)
-        rows = x.reshape(-1, x.shape[-1])
-        n = len(rows)
-        rows = nn.functional.pad(rows, (0, 0, 0, prepared_rows(n) - n))
-        args = (rows, self._kept[1], bias, "none", [], "")
-        product = torch.ops.mkldnn._linear_pointwise(*args)
-        return product[:n].reshape(*x.shape[:-1], len(weight))
+        laid_out = self._kept[1]
+        return torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
 
     def _can(self, x: Tensor, weight: Tensor) -> bool:
         """Whether the copy can be used for this input."""

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from helpers.models.tiny import fresh_backbone, tiny_backbone
 from stc_core.backbone import onednn
-from stc_core.backbone.onednn import copied_bytes, lay_out, prepared_rows
+from stc_core.backbone.onednn import copied_bytes, lay_out
 
 pytestmark = pytest.mark.skipif(
     copied_bytes(nn.Linear(2, 2)) == 0, reason="for CPUs of x86 alone"
@@ -53,30 +53,6 @@ def test_inputs_of_any_shape_and_layout(kind, width, wide):
             found = made(x)
         assert found.shape == expected.shape
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_numbers_of_rows_are_rounded_up_to_a_few():
-    rounded = [prepared_rows(n) for n in range(4097)]
-    assert rounded[:10] == [0, *[8] * 8, 16]
-    for n, more in enumerate(rounded):
-        assert n <= more < n + max(8, n / 8)
-        assert prepared_rows(more) == more
-    assert len(set(rounded[1:513])) == 32 and len(set(rounded[1:])) == 56
-
-
-def test_a_kernel_is_prepared_for_each_rounded_number_of_rows(capfd):
-    made = layer("linear", 37, 53)  # widths that no other test has
-    verbose = torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON_CREATION)
-    with torch.inference_mode(), verbose:
-        for n in range(1, 65):
-            made(torch.zeros(n, 37))
-    lines = capfd.readouterr().out.splitlines()
-    misses = [
-        line
-        for line in lines
-        if "create:cache_miss" in line and ("matmul" in line or "inner" in line)
-    ]
-    assert len(misses) == len({prepared_rows(n) for n in range(1, 65)}), lines
 
 
 def test_a_layer_without_a_bias():
