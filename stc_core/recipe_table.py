@@ -67,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
     "contrastive": Recipe(
         "stc_core.recipes.contrastive",
         "Tunes the model on pairs of texts, so that texts of one class come together. "
-        "For few labelled texts, such as 8 to 64 of each class.",
+        "For few labelled texts, such as 8 or 16 of each class.",
         settings=("tune", "contrastive"),
         tunes=True,
         baselines={"frozen": "Same layer, not tuned"},
