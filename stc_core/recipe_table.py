@@ -132,7 +132,7 @@ PATHS_RIGHT: dict[str, tuple[float, float]] = {
 alone: 1,000 training texts, means of three seeds (the page on the hierarchy)."""
 
 
-FEW_TEXTS = 16
+FEW_OF_A_CLASS = 16
 """With no more learned texts in the median class, tuning on pairs is recommended."""
 FEW_RIGHT: dict[str, tuple[float, float]] = {
     "trec": (80.4, 68.5),
@@ -155,7 +155,7 @@ def recommended(n_levels: int, *, texts: int | None = None) -> tuple[str, str]:
             f"got {min(gains):.1f} to {max(gains):.1f} points more whole paths right "
             "than the finest labels alone."
         )
-    if texts is not None and texts <= FEW_TEXTS:
+    if texts is not None and texts <= FEW_OF_A_CLASS:
         gains = [ours - sparse for ours, sparse in FEW_RIGHT.values()]
         return "contrastive", (
             f"Most classes have {texts} texts or fewer to learn from. With 8 of each "

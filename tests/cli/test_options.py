@@ -1,6 +1,7 @@
 """Options are made from the settings: each shows the default that holds without it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ from stc_core.setting import option_of
 
 TRAIN = get_command(app).commands["train"]  # pyright: ignore
 OPTIONS = {name: option for option in TRAIN.params for name in option.opts}
+SHARED = (
+    ("AttentionConfig", "epochs"),
+    ("ContrastiveConfig", "epochs"),
+    ("ContrastiveConfig", "batch"),
+)
+"""Settings whose option is that of TuneConfig, which tells their default."""
 SETTINGS = [
     (model, name)
     for model in (DataConfig, TrainConfig, *SETTING_PARTS.values())
@@ -33,8 +40,8 @@ def test_every_setting_has_its_option(model, name: str):
     option = OPTIONS[typed]
     assert option.default is None  # what is not given is left to the settings
     assert option.help and "`" not in option.help
-    if (model.__name__, name) == ("AttentionConfig", "epochs"):
-        assert "8" in option.help  # one option for both recipes
+    if (model.__name__, name) in SHARED:  # one option for several recipes
+        assert re.search(rf"\b{field.default}\b", option.help)
     elif field.default in (None, "") or isinstance(field.default, tuple):
         assert not option.show_default
     elif field.default is False:

@@ -105,7 +105,7 @@ def test_what_transformers_does_not_know_is_refused(
 
 
 def test_a_folder_is_never_replaced(runs: dict[str, Run], tmp_path: Path):
-    with pytest.raises(StcError, match="there already"):
+    with pytest.raises(StcError, match="one that is there"):
         write_backbone(runs["stc"], tmp_path)
     with pytest.raises(StcError, match="no such folder"):
         write_backbone(runs["stc"], tmp_path / "no" / "m")

@@ -224,6 +224,8 @@ def of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
     side = page.get_by_role("radio", name="Correlated").element_handle()
     assert query(page, "neuron") != str(target["custom"])
     page.mouse.move(target["x"], target["y"])
+    # Plotly answers a click on the point that it hovers over, once it does.
+    page.locator(".hoverlayer .hovertext").first.wait_for()
     page.mouse.click(target["x"], target["y"])
     with suppress(TimeoutError):  # it may be over already: then the second comes later
         page.wait_for_function(RUNNING, polling="raf", timeout=1500)
