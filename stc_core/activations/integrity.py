@@ -159,6 +159,11 @@ def set_aside(path: Path) -> None:
         os.utime(target)
 
 
+def is_set_aside(path: Path) -> bool:
+    """Whether a damaged store that lay at `path` was set aside."""
+    return any(path.parent.glob(f".damaged-*-{path.name}"))
+
+
 def clear_damaged(folder: Path, key: str) -> list[str]:
     """Set damaged stores of `key` aside, and say which; the caller has their lock.
 

@@ -27,6 +27,7 @@ from stc_core.activations.integrity import (
     add_rows,
     array_sums,
     damage_of,
+    is_set_aside,
     set_aside,
     share_done,
     texts_sum,
@@ -74,6 +75,7 @@ class FeatureStore:
         self.notes: tuple[str, ...] = (*said, *journal["notes"])
         sums = journal.get("sums", {})  # older stores have none
         self._checks = {name: BlockChecks(known) for name, known in sums.items()}
+        self._damage: str | None = None  # what a reader of this store found damaged
         self._frames = self._whole_frames()
         order = np.load(path / "order.npy")
         position = np.empty_like(order)
@@ -100,11 +102,7 @@ class FeatureStore:
         try:
             stored = np.load(_file(self.path, pooled_site), mmap_mode="r")
         except FileNotFoundError as error:
-            raise StcError(
-                f"features {self.path.name}",
-                got="files that were deleted while in use",
-                remedy="Start again: the features will be extracted again.",
-            ) from error
+            raise self._missing() from error
         except ValueError as error:  # it was truncated while in use
             raise self._damaged(f"{pooled_site}.npy is truncated") from error
         wanted = self._rows if rows is None else self._rows[np.asarray(rows, int)]
@@ -124,8 +122,22 @@ class FeatureStore:
             raise self._damaged(f"{FRAMES} is damaged") from error
 
     def _damaged(self, reason: str) -> DamagedFeatures:
+        # Told first: another thread may miss its file as soon as it is set aside.
+        self._damage = reason
         set_aside(self.path)
         return DamagedFeatures(self.path, reason)
+
+    def _missing(self) -> StcError:
+        """Why a file is missing: another thread or process set the store aside, or
+        someone deleted it."""
+        if self._damage or is_set_aside(self.path):
+            reason = self._damage or "another process found them damaged"
+            return DamagedFeatures(self.path, reason)
+        return StcError(
+            f"features {self.path.name}",
+            got="files that were deleted while in use",
+            remedy="Start again: the features will be extracted again.",
+        )
 
 
 class StoreWriter:

@@ -93,6 +93,17 @@ def test_a_flipped_bit_is_found_where_it_is_first_read(tmp_path: Path, monkeypat
         np.testing.assert_array_equal(one, other)
 
 
+def test_other_readers_of_a_store_that_is_set_aside_learn_why(tmp_path: Path):
+    store, elsewhere = extracted(tmp_path), extracted(tmp_path)
+    flip(store.path / "resid.1.mean.npy", -1)
+    with pytest.raises(DamagedFeatures):
+        store.read(SOME[0])
+    with pytest.raises(DamagedFeatures, match=r"rows .* of resid\.1\.mean\.npy"):
+        store.read(SOME[1])  # as another thread does that reads another site
+    with pytest.raises(DamagedFeatures, match="another process"):
+        elsewhere.read(SOME[1])
+
+
 def test_a_file_that_is_truncated_while_in_use_is_damaged(tmp_path: Path):
     store = extracted(tmp_path)
     truncate(store.path / "mlp.2.max.npy")
