@@ -20,12 +20,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stc_core.backbone.runner import time_limit
@@ -37,9 +36,19 @@ from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.answers import answers, explanation_of, run_facts
 from stc_core.serve.batching import Batches, ClientLeft, Gone, ModelThread
-from stc_core.serve.middleware import (
+from stc_core.serve.bodies import (
+    EVENT_STREAM,
+    EVENTS,
+    ExplainBody,
+    GenerateBody,
+    PredictBody,
+    Predictions,
+)
+from stc_core.serve.middleware import RequestGuard
+from stc_core.serve.refusals import (
+    OF_A_MODEL,
+    REFUSALS,
     Refusal,
-    RequestGuard,
     TooMany,
     error_response,
     facts_of,
@@ -52,9 +61,6 @@ from stc_core.serve.telemetry import (
     Telemetry,
 )
 
-MOST_TEXTS = 1024
-MOST_CHARACTERS = 100_000
-MOST_TOKENS = 4096
 EXPLAIN_S = 20.0
 """The longest that the explanation of a text may take."""
 MOST_EXPLANATIONS = 16
@@ -64,44 +70,6 @@ _BUG = {
     "what": "a bug of STC Studio",
     "remedy": "Please report it with the lines that the service wrote to its log.",
 }
-
-_Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PredictBody(_Body):
-    """Texts to label; a hierarchy predicts only the first `levels` levels, if given.
-
-    With `least_probability` it answers a coarser level where a finer one is not sure.
-    """
-
-    texts: Annotated[list[_Text], Field(min_length=1, max_length=MOST_TEXTS)]
-    levels: int | None = None
-    least_probability: Annotated[float | None, Field(ge=0, le=1)] = None
-
-
-class ExplainBody(_Body):
-    """A text to explain; with `label` only the contributions to that label.
-
-    `gradients` adds integrated gradients, which take seconds.
-    """
-
-    text: _Text
-    label: str | None = None
-    gradients: bool = False
-
-
-class GenerateBody(_Body):
-    """A text to reply to, and the settings of `stc generate`."""
-
-    text: _Text
-    temperature: float = Field(0.0, allow_inf_nan=False)
-    top_p: float = 1.0
-    seed: int = Field(0, ge=0, lt=1 << 63)
-    length: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
 
 
 class Served:
@@ -232,7 +200,7 @@ def service(
     app.add_exception_handler(Exception, _bug)
     app.add_api_route("/health", health)
     app.add_api_route("/metrics", metrics_page, response_class=PlainTextResponse)
-    app.include_router(routes)
+    app.include_router(routes, dependencies=[Depends(bearer)] if token else [])
     return app
 
 
@@ -245,7 +213,7 @@ def served_model(request: Request, name: str) -> Served:
     return models[name]
 
 
-routes = APIRouter(prefix="/v1", dependencies=[Depends(bearer)])
+routes = APIRouter(prefix="/v1", responses=REFUSALS)
 Model = Annotated[Served, Depends(served_model)]
 
 
@@ -289,7 +257,7 @@ async def models(request: Request) -> JSONResponse:
     return JSONResponse({"models": facts})
 
 
-@routes.post("/models/{name}/predict")
+@routes.post("/models/{name}/predict", responses=OF_A_MODEL, response_model=Predictions)
 async def predict(model: Model, body: PredictBody, request: Request) -> JSONResponse:
     """The label, its probability and all probabilities of each text, in order."""
     gone = request.is_disconnected
@@ -300,14 +268,18 @@ async def predict(model: Model, body: PredictBody, request: Request) -> JSONResp
     return JSONResponse({"model": model.name, "predictions": predictions})
 
 
-@routes.post("/models/{name}/explain")
+@routes.post("/models/{name}/explain", responses=OF_A_MODEL)
 async def explain(model: Model, body: ExplainBody, request: Request) -> JSONResponse:
     """The explanation of a text, as `stc explain --json` prints it."""
     model.check("explain")
     return JSONResponse(await model.explain(body, request.is_disconnected))
 
 
-@routes.post("/models/{name}/generate")
+@routes.post(
+    "/models/{name}/generate",
+    responses={**OF_A_MODEL, 200: EVENTS},
+    response_class=Response,
+)
 async def generate(
     model: Model, body: GenerateBody, request: Request
 ) -> StreamingResponse:
@@ -324,7 +296,7 @@ async def generate(
     answer, pieces = await model.thread.ask(gone, classifier.tell, body.text, decoding)
     steps = await model.thread.call(classifier.steps, body.text, answer)
     events = _events(model.thread, steps, pieces)
-    return StreamingResponse(events, media_type="text/event-stream")
+    return StreamingResponse(events, media_type=EVENT_STREAM)
 
 
 async def _events(

@@ -8,15 +8,13 @@ import math
 import secrets
 import time
 from collections.abc import Collection
-from typing import Any
 
 from fastapi import HTTPException
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stc_core.errors import StcError
 from stc_core.serve.limits import RateLimit
+from stc_core.serve.refusals import Refusal, TooMany, refused
 
 _MOST_BYTES = 8 << 20
 BODY_S = 30.0
@@ -26,27 +24,6 @@ MOST_REQUESTS = 256
 _USUAL_S = 1.0
 """The time of a request before one was measured."""
 _GUARDED = ("/v1", "/metrics")
-
-
-class Refusal(StcError):
-    """The error of a request that is refused with a status other than 422.
-
-    `retry_after` are the seconds after which the request may be sent again.
-    """
-
-    def __init__(
-        self, status: int, where: str, *, retry_after: int | None = None, **facts: str
-    ) -> None:
-        super().__init__(where, **facts)
-        self.status, self.retry_after = status, retry_after
-
-
-class TooMany(Refusal):
-    """A refusal with status 429: the client may try again after some seconds."""
-
-    def __init__(self, where: str, seconds: int, **facts: str) -> None:
-        remedy = f"Try again in {seconds} s."
-        super().__init__(429, where, retry_after=seconds, remedy=remedy, **facts)
 
 
 class RequestGuard:
@@ -165,26 +142,3 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return counted
-
-
-def error_response(status: int, what: str, **more: Any) -> JSONResponse:
-    """The error response of all routes: {"error": {what, expected, got, remedy}}."""
-    facts = {"what": what, "expected": None, "got": None, "remedy": None, **more}
-    return JSONResponse({"error": facts}, status)
-
-
-def facts_of(error: StcError) -> dict[str, Any]:
-    """The content of the answer to an error, without its status."""
-    facts = {"expected": error.expected, "got": error.got, "remedy": error.remedy}
-    return {"what": error.where, **facts}
-
-
-def refused(error: StcError) -> JSONResponse:
-    """The response to a request that caused `error`."""
-    status = error.status if isinstance(error, Refusal) else 422
-    answer = error_response(status, **facts_of(error))
-    if status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, Refusal) and error.retry_after is not None:
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer

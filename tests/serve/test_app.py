@@ -22,6 +22,7 @@ from stc_core.runs.run_summary import backbone_name
 from stc_core.serve import app as serve
 from stc_core.serve import middleware
 from stc_core.serve.app import service
+from stc_core.serve.bodies import MOST_TEXTS
 
 ASK = [*TEXTS[:6], "good price very slow", "awful broken film"]
 
@@ -208,7 +209,7 @@ def test_replies_at_once_are_those_alone(client: TestClient, runs: dict[str, Run
     assert len([e for _, e in short if e.get("part") == "reply"]) <= 1
 
 
-MOST = serve.MOST_TEXTS
+MOST = MOST_TEXTS
 WRONG: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("stc/predict", {"texts": []}, 422, "texts", "at least 1 item"),
     ("stc/predict", {}, 422, "texts", "required"),
