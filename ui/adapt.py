@@ -12,8 +12,8 @@ from stc_core.figures.tuning import (
     tunings_table,
 )
 from stc_core.recipe_settings import TuneConfig
-from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import Status
 from ui.cache.run_files import read

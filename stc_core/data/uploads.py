@@ -19,7 +19,7 @@ from stc_core.data.reading.sniff import sniff
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.frozen import SettingError
-from stc_core.paths import home, samples_folder
+from stc_core.paths import samples_folder, uploads_folder
 
 SAMPLE = "sample"
 SAMPLE_PATH = samples_folder() / "customer_messages.csv"
@@ -35,11 +35,6 @@ class Upload(NamedTuple):
     key: str
     path: Path
     n_bytes: int
-
-
-def uploads_folder() -> Path:
-    """The folder of all kept tables."""
-    return home() / "uploads"
 
 
 def keep_upload(name: str, stream: BufferedIOBase) -> Upload:

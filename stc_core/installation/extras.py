@@ -21,6 +21,7 @@ EXTRAS = {
     "hub": Extra(("datasets",), "tables of the Hugging Face Hub"),
     "ray": Extra(("ray",), "`--engine ray`"),
     "s3": Extra(("s3fs",), "shards in a storage like S3"),
+    "login": Extra(("authlib", "httpx"), "login to the app"),
 }
 """Each extra by its name. The versions are in pyproject.toml."""
 

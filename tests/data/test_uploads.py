@@ -15,10 +15,10 @@ from stc_core.data.uploads import (
     predictions_path,
     read_choice,
     upload_key,
-    uploads_folder,
     write_choice,
 )
 from stc_core.errors import StcError
+from stc_core.paths import uploads_folder
 
 
 @pytest.fixture(autouse=True)

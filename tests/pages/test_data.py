@@ -12,9 +12,9 @@ from stc_core.data.reading.charsets import text_codec
 from stc_core.data.uploads import (
     list_uploads,
     read_choice,
-    uploads_folder,
     write_choice,
 )
+from stc_core.paths import uploads_folder
 from ui.cache import plans
 
 PAGE = "pages/1_Data.py"

@@ -22,10 +22,10 @@ from ui.cache.run_files import SHOWN_ROWS
 from ui.cache.tables import choice, corpus_of, language_of, report_of, unfit_model
 from ui.charts.chart import chart
 from ui.data.findings import show_findings
-from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.messages import escape
 from ui.shell.page_list import TRAIN
-from ui.shell.upload import pick_upload, unreadable_forgotten, uploader
+from ui.shell.tables.encoding_field import encoding_box, likely_encodings
+from ui.shell.tables.upload import pick_upload, unreadable_forgotten, uploader
 from ui.state.navigation import context, go, remember
 
 

@@ -17,7 +17,6 @@ from stc_core.analysis.label_tree_tables import (
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import BASELINES, OURS, interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
-from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import (
     CoarseScores,
@@ -26,6 +25,7 @@ from stc_core.runs.metrics import (
     hierarchy_facts,
     path_scores_of,
 )
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart

@@ -19,8 +19,8 @@ from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.recipe_table import RECIPES
 from stc_core.recipes.shrink_settings import shrink_config
-from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart

@@ -16,9 +16,9 @@ from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find_upload, list_uploads, predictions_path
 from stc_core.display import duration
 from stc_core.figures.data import class_bars
-from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import LabelOrder
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes import label_jobs
+from stc_core.runs.processes.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
@@ -29,11 +29,11 @@ from ui.predict.class_words import show_class_words
 from ui.predict.results import show_results
 from ui.predict.score import show_score
 from ui.shell.downloads import KEEP, KEEP_HELP, csv_button, save_csv
-from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
 from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
-from ui.shell.upload import pick_upload, uploader
+from ui.shell.tables.encoding_field import encoding_box, likely_encodings
+from ui.shell.tables.upload import pick_upload, uploader
 from ui.state.navigation import context, remember
 
 TABLE, LINES, WORDS = "A table", "Pasted lines", "Words of a class"

@@ -5,6 +5,7 @@ import time
 import streamlit as st
 
 from stc_core.display import count, distinct_titles, size
+from stc_core.paths import trash_folder
 from stc_core.runs import trash
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import close_activations
@@ -42,7 +43,7 @@ def _delete(run: Run) -> None:
 def undo_delete() -> None:
     """Show the run that was deleted last, with a button that brings it back."""
     gone: trash.Deleted | None = st.session_state.get(_GONE)
-    if gone is None or not (trash.trash_folder() / gone.key).is_dir():
+    if gone is None or not (trash_folder() / gone.key).is_dir():
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         message = f"**{escape(gone.name)}** is in the trash, {size(gone.n_bytes)}."

@@ -6,10 +6,11 @@ from typing import get_args
 import streamlit as st
 
 from stc_core.display import count, size
-from stc_core.runs import jobs, queue, trash
+from stc_core.runs import trash
 from stc_core.runs.annotations import read_about, rename, tag
 from stc_core.runs.layout import RunFile
 from stc_core.runs.listing import RunOrder, matching_runs, run_table, sort_runs
+from stc_core.runs.processes import jobs, queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import RunSummary, settings_line
 from stc_core.runs.status import BUSY
@@ -23,6 +24,7 @@ from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN, result_page
 from ui.shell.reuse_button import reuse_button
 from ui.shell.run_badge import badge
+from ui.state.account import is_owner
 from ui.state.clicks import click_place
 from ui.state.navigation import clicked, context, go, remember
 
@@ -119,8 +121,9 @@ def places_field() -> None:
         key="places",
         width=140,
         on_change=write,
-        disabled=queue.is_fixed(),
-        help="Other runs wait in a queue. If $STC_JOBS is set, it fixes this number.",
+        disabled=queue.is_fixed() or not is_owner(),
+        help="Other runs wait in a queue. If $STC_JOBS is set, it fixes this number. "
+        "Where users log in, admins set it.",
     )
 
 

@@ -14,12 +14,13 @@ from stc_core.export.example_run import open_example
 from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
-from stc_core.runs.queue import advance
+from stc_core.runs.processes.queue import advance
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
 from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
+from ui.shell.login import draw_account, require_user
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
 from ui.shell.run_badge import state
@@ -58,6 +59,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     spare_objects()
     begin_page()
     try:
+        who = require_user()
         advance()
     except StcError as error:
         show_error(error)
@@ -68,6 +70,8 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     with st.sidebar:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
+        if who is not None:
+            draw_account(who)
     _bar(title, icon, caption, runs, picked)
 
 

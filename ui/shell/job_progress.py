@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from stc_core.display import duration
+from stc_core.display import count, duration
+from stc_core.paths import runs_folder
 from stc_core.recipe_table import RECIPES
-from stc_core.runs import jobs, queue
+from stc_core.runs.processes import jobs, queue
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     BUSY,
@@ -87,9 +88,13 @@ def _show_queued(run: Run) -> None:
     if (place := queue.position(run.folder)) is None:
         st.markdown(":material/schedule: **Starting**")
         return
-    active = [Run(folder) for folder in queue.active_runs()]
-    names = ", ".join(f"**{escape(other.name)}**" for other in active)
-    ahead = f"It starts when {names} has ended." if place == 1 and names else ""
+    active = queue.active_runs()
+    own = [Run(folder) for folder in active if folder.parent == runs_folder()]
+    names = [f"**{escape(other.name)}**" for other in own]
+    if others := len(active) - len(own):
+        names.append(f"{count(others, 'run')} of other users")
+    named = ", ".join(names)
+    ahead = f"It starts when {named} has ended." if place == 1 and named else ""
     st.markdown(
         f":material/schedule: **Waiting, number {place} in the queue.** {ahead}"
     )

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from stc_core.errors import StcError
-from stc_core.runs import jobs, queue
+from stc_core.runs.processes import jobs, queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 from ui.shell.job_progress import run_bar

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from stc_core.runs import queue, status
+from stc_core.runs import status
+from stc_core.runs.processes import queue
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts
 from ui.cache.run_files import summary_of

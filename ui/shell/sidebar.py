@@ -21,6 +21,7 @@ from ui.shell.page_list import (
     PAGES,
 )
 from ui.shell.run_badge import state
+from ui.state.account import has_login
 from ui.state.navigation import link
 
 NO_RUN = "There is no run yet. Train one, or open the example on Home."
@@ -42,7 +43,8 @@ def draw_sidebar(runs: Mapping[str, Run], picked: Run | None) -> None:
                 label, icon = PAGES[page]
                 link(page, label, icon=icon, closed=reasons.get(page))
     st.space("xsmall")
-    st.caption(f"Runs are kept in `{runs_folder()}`")
+    if not has_login():
+        st.caption(f"Runs are kept in `{runs_folder()}`")
 
 
 def closed_pages(runs: Mapping[str, Run], picked: Run | None) -> dict[str, str]:

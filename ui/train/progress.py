@@ -9,8 +9,8 @@ from stc_core.figures.data import result_dots, result_table
 from stc_core.figures.layers import layer_curves
 from stc_core.figures.trade import rows_curve
 from stc_core.recipe_table import RECIPES
-from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, RUN_STEPS, Status

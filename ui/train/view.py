@@ -12,7 +12,7 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
 from stc_core.errors import StcError
 from stc_core.recipe_table import RECIPES
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_local
 from ui.cache.tables import choice, corpus_of, head, unfit_model

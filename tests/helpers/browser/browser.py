@@ -62,13 +62,21 @@ class ServedApp(NamedTuple):
         return f"{self.address}/{page}?{urlencode({'run': run, **more})}"
 
 
-@contextmanager
-def server(home: Path) -> Iterator[str]:
-    """The address of the app, served from the checkout with `home` as STC_HOME."""
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+        return free.getsockname()[1]
+
+
+@contextmanager
+def server(home: Path, *options: str, port: int | None = None) -> Iterator[str]:
+    """The address of the app, served from the checkout with `home` as STC_HOME.
+
+    `options` are those of Streamlit.
+    """
+    port = port or free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     command += ["--server.port", str(port), "--server.headless", "true"]
     env = {**os.environ, "STC_HOME": str(home), "OMP_NUM_THREADS": "1"}
     with (home / "server.log").open("wb") as log:

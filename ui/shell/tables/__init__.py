@@ -1,0 +1,1 @@
+"""The choice of a table, and of its text encoding."""
