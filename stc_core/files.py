@@ -1,6 +1,7 @@
 """Files written whole or not at all, and JSON that any program can read."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -229,3 +230,17 @@ def read_tail(path: Path, n_lines: int = 30) -> str:
         file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
     return "\n".join(lines[-n_lines:])
+
+
+class FileHash(NamedTuple):
+    """The size of a file in bytes, and the sha256 of its content."""
+
+    n_bytes: int
+    sha256: str
+
+
+def hash_file(path: Path) -> FileHash:
+    """The size and the sha256 of a file on disk."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileHash(path.stat().st_size, digest)

@@ -15,8 +15,8 @@ from stc_core.data.uploads import list_uploads
 from stc_core.errors import StcError
 from stc_core.files import machine_error, read_json, replacing, write_json
 from stc_core.runs import trash
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.status import ended_status, new_status, observe_status
-from stc_core.runs.worker import Worker
 from ui.data import view as data_page
 
 NUMBERS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from stc_core.errors import StcError
-from stc_core.files import decode_json, folder_bytes, write_error
+from stc_core.files import FileHash, decode_json, folder_bytes, hash_file, write_error
 from stc_core.paths import bundles_folder
 
 MANIFEST = "manifest.json"
@@ -41,13 +41,6 @@ class ForeignBundle(StcError):
     """The content of the file is at fault: it is no bundle, or not as it was packed."""
 
 
-class PackedFile(NamedTuple):
-    """The size of a file in a bundle, and the sha256 of its content."""
-
-    n_bytes: int
-    sha256: str
-
-
 class Manifest(NamedTuple):
     """What a bundle says that it holds.
 
@@ -56,19 +49,12 @@ class Manifest(NamedTuple):
     """
 
     run: str
-    files: Mapping[str, PackedFile]
+    files: Mapping[str, FileHash]
     key: str
 
     @property
     def n_bytes(self) -> int:
         return sum(file.n_bytes for file in self.files.values())
-
-
-def hash_file(path: Path) -> PackedFile:
-    """The size and the sha256 of a file on disk."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return PackedFile(path.stat().st_size, digest)
 
 
 def opened_folder(path: str | Path) -> Path:
@@ -175,7 +161,7 @@ def _check_space(path: Path, folder: Path, n_bytes: int) -> None:
 
 
 def _extract(
-    archive: ZipFile, name: str, target: Path, expected: PackedFile, path: Path
+    archive: ZipFile, name: str, target: Path, expected: FileHash, path: Path
 ) -> None:
     """Copy a file out of the archive; StcError if it is not the expected one."""
     digest, n_bytes = hashlib.sha256(), 0
@@ -271,7 +257,7 @@ def _parsed(content: bytes, path: Path) -> Manifest:
             )
         run = raw["run"]
         files = {
-            name: PackedFile(int(file["bytes"]), str(file["sha256"]))
+            name: FileHash(int(file["bytes"]), str(file["sha256"]))
             for name, file in raw["files"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -281,7 +281,7 @@ def _print_pieces(pieces: Iterable[Any], *, last_part: str) -> None:
 
 def label(folder: str) -> None:
     """Label the file of the order in FOLDER; the app starts this command."""
-    from stc_core.runs import label_jobs
+    from stc_core.runs.processes import label_jobs
 
     terminate_as_interrupt()
     label_jobs.do_labelling(folder)

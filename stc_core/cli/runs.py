@@ -12,8 +12,8 @@ from stc_core.runs.layout import RunFile
 def runs(*, as_json: AsJson = False) -> None:
     """List the runs, newest first, and start waiting runs if there is room."""
     from stc_core.cli import console
-    from stc_core.runs import queue
     from stc_core.runs.listing import run_record
+    from stc_core.runs.processes import queue
     from stc_core.runs.run import list_runs
 
     queue.advance()
@@ -51,7 +51,7 @@ def rename(
 
 def cancel(run: RunFolder, *, as_json: AsJson = False) -> None:
     """Stop an active run, or remove a waiting run from the queue."""
-    from stc_core.runs import jobs
+    from stc_core.runs.processes import jobs
 
     opened = open_run(run)
     stopped = jobs.cancel(opened.folder)
@@ -64,7 +64,7 @@ def cancel(run: RunFolder, *, as_json: AsJson = False) -> None:
 def delete(run: RunFolder, *, as_json: AsJson = False) -> None:
     """Move a run to the trash; the page Runs can bring it back for 30 days."""
     from stc_core.display import size
-    from stc_core.paths import runs_folder
+    from stc_core.paths import runs_folder, trash_folder
     from stc_core.runs import trash
     from stc_core.runs.run import Run
 
@@ -73,7 +73,7 @@ def delete(run: RunFolder, *, as_json: AsJson = False) -> None:
     unwanted = known if known.has(RunFile.CONFIG) else open_run(run)
     needed = trash.needed_by(unwanted)
     deleted = trash.delete(unwanted)
-    where = trash.trash_folder() / deleted.key
+    where = trash_folder() / deleted.key
     if as_json:
         facts = {"run": unwanted.folder.name, "name": deleted.name}
         names = [other.folder.name for other in needed]

@@ -33,6 +33,11 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.reading.hub_table import is_hub_table
 from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.errors import StcError
+from stc_core.runs.environment import (
+    changed_tables,
+    changed_versions,
+    read_environment,
+)
 
 
 @spread_options
@@ -81,12 +86,26 @@ def train(
     if data is None and config is None:
         raise StcError("argument DATA", expected="a table, or --config", got="neither")
     where = {"path": data, **test, **columns}
+    wanted = config_of(where, settings, name=name, file=config)
+    if config is not None:
+        _tell_changes(Path(config))
     _begin(
-        config_of(where, settings, name=name, file=config),
+        wanted,
         out,
         overwrite=overwrite,
         as_json=as_json,
     )
+
+
+def _tell_changes(source: Path) -> None:
+    """Say what has changed since the run that the settings came from.
+
+    Without these changes the new run would be the same as that one.
+    """
+    folder = source if source.is_dir() else source.parent
+    if (kept := read_environment(folder)) is not None:
+        for change in (*changed_tables(kept), *changed_versions(kept)):
+            typer.echo(change, err=True)
 
 
 @spread_options
@@ -133,7 +152,7 @@ def resume(run: RunFolder, *, as_json: AsJson = False) -> None:
 
 def work(folder: str) -> None:
     """Do the queued run in FOLDER; the app starts this command."""
-    from stc_core.runs import jobs
+    from stc_core.runs.processes import jobs
 
     terminate_as_interrupt()
     jobs.work(folder, _train)
@@ -143,7 +162,7 @@ def _begin(
     config: RunConfig, out: str | None, *, overwrite: bool, as_json: bool
 ) -> None:
     """Do a new run in the folder `out`, or in a new folder of the runs folder."""
-    from stc_core.runs import jobs
+    from stc_core.runs.processes import jobs
 
     typed = config.data
     config = jobs.absolute_paths(config)
@@ -164,9 +183,9 @@ def _work(
 ) -> None:
     """Do the run in this process, and print its progress and its result."""
     from stc_core.cli import console
-    from stc_core.runs import jobs, queue
     from stc_core.runs.ownership import owned
-    from stc_core.runs.worker import Worker
+    from stc_core.runs.processes import jobs, queue
+    from stc_core.runs.processes.worker import Worker
     from stc_core.runs.writer import RunWriter
 
     with owned(folder):

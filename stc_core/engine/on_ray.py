@@ -14,10 +14,11 @@ from typing import Any
 
 from stc_core.engine.settings import EngineConfig
 from stc_core.engine.shard_store import ShardStore
-from stc_core.engine.shard_worker import ShardWorker, WorkerFacts, versions_here
+from stc_core.engine.shard_worker import ShardWorker, WorkerFacts
 from stc_core.engine.shards import FinishedShard, Shard, ShardWork
 from stc_core.errors import StcError
 from stc_core.installation.extras import require_extra
+from stc_core.runs.environment import versions_of
 
 ON_THE_WAY = 2
 """The shards that a worker has at a time: the one it does, and the next."""
@@ -133,7 +134,7 @@ def _check_workers(workers: list[Any], store: ShardStore) -> None:
     probe = store.put_probe()
     try:
         for facts in _results([worker.facts.remote(probe) for worker in workers]):
-            check_facts(facts, versions_here(), store.url)
+            check_facts(facts, versions_of(), store.url)
     finally:
         store.remove_probe(probe)
 

@@ -5,7 +5,6 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from stc_core.engine.shard_store import ShardStore
@@ -17,9 +16,7 @@ from stc_core.engine.shards import (
     broken_of,
     shard_key,
 )
-
-_PACKAGES = ("stc-studio", "torch", "transformers", "tokenizers", "numpy")
-"""Another version of these may give other numbers."""
+from stc_core.runs.environment import versions_of
 
 
 class WorkerFacts(NamedTuple):
@@ -45,7 +42,7 @@ class ShardWorker:
         """
         self._opened()
         seen = self.store.sees(probe)
-        return WorkerFacts(platform.node(), os.getpid(), versions_here(), seen)
+        return WorkerFacts(platform.node(), os.getpid(), versions_of(), seen)
 
     def do(self, shard: Shard) -> FinishedShard:
         """Compute a shard and keep its result in the store."""
@@ -75,14 +72,3 @@ def limited_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def versions_here() -> dict[str, str]:
-    """The versions of Python and of the packages that compute."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a folder, without an installation
-            found[name] = "not installed"
-    return found

@@ -12,7 +12,6 @@ from jaxtyping import Float
 
 from stc_core.activations.forward import BatchBudget, run_batches
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifiers.archive import hash_file
 from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.labelling.sound_texts import read_sound
 from stc_core.classifiers.labelling.text_labels import label_texts
@@ -20,6 +19,7 @@ from stc_core.classifiers.loading import open_classifier
 from stc_core.engine.results import activations_table, labels_table
 from stc_core.engine.shards import ReadShard
 from stc_core.errors import StcError
+from stc_core.files import hash_file
 from stc_core.types import PooledSite
 
 

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from stc_core.classifiers.archive import hash_file, write_archive
+from stc_core.classifiers.archive import write_archive
 from stc_core.errors import StcError
 from stc_core.export.portable import write_portable
-from stc_core.files import replacing, write_error
+from stc_core.files import hash_file, replacing, write_error
 from stc_core.runs.run import Run
 
 

@@ -20,7 +20,7 @@ from stc_core.files import decode_json, write_error, write_json
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, check_metrics
-from stc_core.runs.queue import queue_lock
+from stc_core.runs.processes.queue import queue_lock
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import new_status
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
-from stc_core.classifiers.archive import ForeignBundle, hash_file, read_manifest
+from stc_core.classifiers.archive import ForeignBundle, read_manifest
 from stc_core.errors import StcError
 from stc_core.export.card import hub_card
 from stc_core.export.imported import import_bundle
 from stc_core.export.portable import CARD, LICENCE
-from stc_core.files import machine_error
+from stc_core.files import hash_file, machine_error
 from stc_core.runs.run import Run
 
 BUNDLE = "bundle.zip"

@@ -30,8 +30,8 @@ from stc_core.export.portable import CARD, LICENCE, texts_to_try, write_portable
 from stc_core.files import write_error, write_json
 from stc_core.heads import ngrams
 from stc_core.installation.extras import require_extra
-from stc_core.runs.jobs import check_vacant
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes.jobs import check_vacant
 from stc_core.runs.run import Run
 
 GRAPH, INT8_GRAPH, ABOUT_GRAPH = "model.onnx", "model.int8.onnx", "about.json"

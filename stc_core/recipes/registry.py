@@ -15,6 +15,7 @@ from stc_core.errors import StcError
 from stc_core.recipe_table import RECIPES
 from stc_core.recipes.ending import remove_spent
 from stc_core.recipes.shrink import shrink
+from stc_core.runs.environment import record_environment
 from stc_core.runs.run import Run
 from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
@@ -65,6 +66,8 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
             remedy=f"Add --recipe {able[0]}, or leave --reply out.",
         )
     steps = (shrink,) if config.shrink else recipe_code(name).steps
+    for change in record_environment(writer.folder, config):
+        writer.note(change)
     for step in steps:
         if RunStage.RESULT not in writer.stages:
             _take(step, config, writer)

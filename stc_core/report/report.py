@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stc_core.config import SETTING_PARTS
-from stc_core.display import duration
+from stc_core.display import count, duration
 from stc_core.files import replacing
 from stc_core.recipe_table import RECIPES
 from stc_core.report import sections
@@ -83,6 +83,28 @@ def _settings(run: Run, metrics: RunMetrics) -> str:
     rows.append(("weights of the model (hash)", backbone["identity"]))
     rows.append(("training took", duration(metrics["seconds"]["total"])))
     return html_table("settings", ["setting", "value"], rows)
+
+
+def _repeat(run: Run, metrics: RunMetrics) -> str:
+    """How to make the run again, and what it was computed with."""
+    environment = run.environment
+    assert environment is not None, run.folder
+    last = environment.machines[-1]
+    rows = [("seed", f"{run.config.train.seed}"), *last.versions.items()]
+    threads = "" if last.threads is None else f", {count(last.threads, 'thread')}"
+    rows.append(("machine", f"{last.processor}, {last.system}{threads}"))
+    rows += [
+        (f"sha256 of {Path(path).name}", table.sha256)
+        for path, table in environment.tables.items()
+    ]
+    how = "`stc train --config RUN` makes the run again; RUN is its folder."
+    if (shrunk := run.config.shrink) is not None:
+        how = f"The run was made by `stc shrink` from the run `{shrunk.parent}`."
+    lead = (
+        f"{how} With the same table, versions and machine the "
+        "result is the same. Elsewhere the last digits may differ."
+    )
+    return paragraph(lead) + html_table("repeat", ["what", "value"], rows)
 
 
 def _value(value: Any) -> str:
@@ -167,6 +189,7 @@ _PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] 
     ),
     ("The data", sections.data, ()),
     ("The settings", _settings, ()),
+    ("How to repeat it", _repeat, (RunFile.ENVIRONMENT,)),
     ("What the numbers do not say", _limits, ()),
 ]
 """The parts in order: title, content, and the files of a run that it is made of."""

@@ -7,6 +7,7 @@ class RunFile(StrEnum):
     """The files of a run, by what they hold."""
 
     CONFIG = "config.json"  # the settings
+    ENVIRONMENT = "environment.json"  # versions, machine, hash of the table
     STATUS = "status.json"  # how far the run is
     WORKER = "worker.json"  # the process that works on it
     EXPECTED = "expected.json"  # the seconds that each phase was foretold

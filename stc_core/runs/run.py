@@ -19,7 +19,9 @@ from stc_core.files import folder_bytes, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
+from stc_core.runs.environment import RunEnvironment, read_environment
 from stc_core.runs.layout import SPARSE, RunFile
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run_frames import MissingFile, RunFrames
 from stc_core.runs.run_summary import (
     RunResult,
@@ -38,7 +40,6 @@ from stc_core.runs.status import (
     read_status,
     worker_of,
 )
-from stc_core.runs.worker import Worker
 
 if TYPE_CHECKING:
     from stc_core.classifiers.base import BaseClassifier
@@ -219,6 +220,11 @@ class Run(RunFrames):
         from stc_core.data.findings import Report
 
         return _record(self._written(RunFile.REPORT), Report)
+
+    @property
+    def environment(self) -> RunEnvironment | None:
+        """What the run was computed with; None if it does not say."""
+        return read_environment(self.folder)
 
     @property
     def fold_heads(self) -> tuple["SparseHead", ...]:

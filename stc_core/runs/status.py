@@ -12,7 +12,7 @@ from stc_core.errors import StcError
 from stc_core.files import machine_error, read_json, read_tail, write_json
 from stc_core.recipe_table import Recipe
 from stc_core.runs.layout import RunFile
-from stc_core.runs.worker import Worker
+from stc_core.runs.processes.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Phase = Literal["read", "load", "extract", "probe", "select", "head", "report", "tune"]

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, write_error, write_json
-from stc_core.paths import home, runs_folder
+from stc_core.paths import runs_folder, trash_folder
 from stc_core.runs.annotations import about_lock
 from stc_core.runs.ownership import owned
-from stc_core.runs.queue import queue_lock
+from stc_core.runs.processes.queue import queue_lock
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 
@@ -31,10 +31,6 @@ class Deleted(NamedTuple):
     n_bytes: int
 
 
-def trash_folder() -> Path:
-    return home() / "trash"
-
-
 def delete(run: Run) -> Deleted:
     """Move a run to the trash; return its entry there.
 
@@ -48,7 +44,7 @@ def delete(run: Run) -> Deleted:
             expected=f"a run in {str(runs_folder())!r}",
             remedy="Remove the folder yourself.",
         )
-    with queue_lock(runs_folder()), owned(folder), about_lock(folder):
+    with queue_lock(), owned(folder), about_lock(folder):
         _refuse_busy(run)
         name, at, n_bytes = run.name, time.time(), folder_bytes(folder)
         key = _vacant(trash_folder(), folder.name)
@@ -67,7 +63,7 @@ def restore(key: str) -> Path:
     If its old name is taken, it gets a number.
     """
     folder = trash_folder() / key
-    with queue_lock(runs_folder()):
+    with queue_lock():
         if Path(key).name != key or not (folder / _FILE).is_file():
             raise StcError(
                 f"There is no run {key!r} in the trash",
@@ -108,7 +104,7 @@ def empty_trash(*, older_days: float | int = 0) -> int:
     until = time.time() - older_days * 86400
     if not _leftovers() and not any(run.at <= until for run in list_trash()):
         return 0
-    with queue_lock(runs_folder()):
+    with queue_lock():
         sizes = {folder: folder_bytes(folder) for folder in _leftovers()}
         old = [run for run in list_trash() if run.at <= until]
         sizes |= {trash_folder() / run.key: run.n_bytes for run in old}

@@ -24,6 +24,7 @@ from stc_core.files import (
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
 from stc_core.runs.ownership import disown, own
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.run_frames import ProbeGuesses
 from stc_core.runs.stages import RunStages
@@ -37,7 +38,6 @@ from stc_core.runs.status import (
     keep_part,
     new_status,
 )
-from stc_core.runs.worker import Worker
 from stc_core.types import Progress
 
 CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")

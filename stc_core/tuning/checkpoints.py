@@ -6,7 +6,6 @@ epochs. So a training that is killed at any time goes on from its last listed
 checkpoint, and no epoch is in the history without its checkpoint.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple
 
 from stc_core.errors import StcError
 from stc_core.files import (
+    FileHash,
+    hash_file,
     read_json,
     sync,
     sync_tree,
@@ -35,7 +36,7 @@ class Checkpoint(NamedTuple):
 
     folder: str
     epoch: float
-    files: Mapping[str, tuple[int, str]]
+    files: Mapping[str, FileHash]
 
 
 class Resumption(NamedTuple):
@@ -93,7 +94,7 @@ class CheckpointFolder:
         """
         (written,) = self.aside.iterdir()
         try:
-            files = {path.name: _sum(path) for path in sorted(written.iterdir())}
+            files = {path.name: hash_file(path) for path in sorted(written.iterdir())}
             sync_tree(written)
             written.rename(self.folder / written.name)
             sync(self.folder)
@@ -176,7 +177,7 @@ class CheckpointFolder:
                 return f"{name} is missing"
             if (here := path.stat().st_size) != size:
                 return f"{name} has {here:,} bytes instead of {size:,}"
-            if _sum(path) != (size, digest):
+            if hash_file(path) != (size, digest):
                 return f"{name} is damaged"
         return None
 
@@ -201,11 +202,6 @@ class _List(NamedTuple):
 
 
 def _checkpoint(record: dict[str, Any]) -> Checkpoint:
-    files = {name: (int(n), str(sha)) for name, (n, sha) in record["files"].items()}
+    listed = record["files"].items()
+    files = {name: FileHash(int(n), str(sha)) for name, (n, sha) in listed}
     return Checkpoint(record["folder"], record["epoch"], files)
-
-
-def _sum(path: Path) -> tuple[int, str]:
-    """The size of a file and its sha256."""
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

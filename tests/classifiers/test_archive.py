@@ -14,7 +14,6 @@ import pytest
 
 from stc_core.classifiers.archive import (
     MANIFEST,
-    hash_file,
     is_safe_path,
     opened_folder,
     read_manifest,
@@ -23,6 +22,7 @@ from stc_core.classifiers.archive import (
     write_archive,
 )
 from stc_core.errors import StcError
+from stc_core.files import hash_file
 from stc_core.paths import bundles_folder
 
 Member = tuple[ZipInfo, bytes]

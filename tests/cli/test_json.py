@@ -19,8 +19,8 @@ from helpers.runs.fake_recipe import stand_in
 from stc_core.installation import diagnosis
 from stc_core.interpret.interventions import effects
 from stc_core.paths import models_folder, runs_folder
-from stc_core.runs import queue
 from stc_core.runs.metrics import RunMetrics
+from stc_core.runs.processes import queue
 from stc_core.runs.run import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"

@@ -11,9 +11,10 @@ from stc_core.cli.common import open_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs, queue, trash
+from stc_core.runs import trash
 from stc_core.runs.annotations import rename, tag
 from stc_core.runs.listing import run_table, sort_runs
+from stc_core.runs.processes import jobs, queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.writer import RunWriter, create_run
 

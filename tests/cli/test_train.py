@@ -19,7 +19,7 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.corpus import inspect_corpus, read_corpus
 from stc_core.data.table import read_table
 from stc_core.data.uploads import keep_upload, write_choice
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from ui.cache.tables import choice, corpus_of
 from ui.data.findings import with_mend

@@ -6,7 +6,8 @@ import torch
 
 from helpers.faults.shard_works import LengthWork, shards_of_texts
 from stc_core.engine.shard_store import ShardStore
-from stc_core.engine.shard_worker import ShardWorker, limited_threads, versions_here
+from stc_core.engine.shard_worker import ShardWorker, limited_threads
+from stc_core.runs.environment import versions_of
 
 
 def test_a_shard_is_computed_and_kept(tmp_path):
@@ -24,7 +25,7 @@ def test_the_facts_of_a_worker(tmp_path):
     worker = ShardWorker(LengthWork(str(tmp_path)), store)
     probe = store.put_probe()
     facts = worker.facts(probe)
-    assert facts.versions == versions_here()
+    assert facts.versions == versions_of()
     assert facts.versions["python"] == platform.python_version()
     assert (
         facts.versions["torch"].partition("+")[0]

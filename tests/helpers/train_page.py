@@ -10,7 +10,7 @@ from helpers.app import PLAN, fine, small_csv, written_run
 from stc_core.config import RunConfig
 from stc_core.data.uploads import keep_upload
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
 from ui.cache import plans
 
 PAGE = "pages/2_Train.py"

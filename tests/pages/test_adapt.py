@@ -10,7 +10,7 @@ import pytest
 from helpers.app import PLAN, at_home, charts, fine, said, visit, written_run
 from stc_core.config import RunConfig
 from stc_core.errors import StcError
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.status import TICKET
 from stc_core.runs.writer import RunWriter, create_run

@@ -12,7 +12,7 @@ from stc_core.config import RunConfig
 from stc_core.display import percent
 from stc_core.paths import runs_folder
 from stc_core.recipe_settings import HierarchyConfig
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 

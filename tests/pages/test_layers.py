@@ -254,7 +254,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
         began.append(config)
         return Path("r")
 
-    monkeypatch.setattr("stc_core.runs.jobs.start", start)
+    monkeypatch.setattr("stc_core.runs.processes.jobs.start", start)
     frontier = Run.open(run_folder).frontier
     row = frontier.iloc[3]
     place = {"depth": str(row["layer"]), "size": str(row["neurons"])}

@@ -15,8 +15,8 @@ from stc_core.data.uploads import keep_upload, list_uploads, predictions_path
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import LabelOrder
+from stc_core.runs.processes import label_jobs
+from stc_core.runs.processes.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
 from ui.cache.tables import _HEAD_ROWS

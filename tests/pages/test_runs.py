@@ -13,10 +13,11 @@ from stc_core.data.uploads import keep_upload
 from stc_core.export.example_run import open_example
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs, queue, trash
+from stc_core.runs import trash
 from stc_core.runs.annotations import read_about, tag
+from stc_core.runs.processes import jobs, queue
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run, list_runs
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter
 
 PAGE = "pages/11_Runs.py"

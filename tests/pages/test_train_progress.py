@@ -10,8 +10,8 @@ from helpers.train_page import PAGE, data, home, plain, press, started
 from stc_core.config import DataConfig, RunConfig
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes import jobs
 from stc_core.runs.status import TICKET
 from stc_core.runs.writer import create_run
 

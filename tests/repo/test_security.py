@@ -13,7 +13,7 @@ import pytest
 from helpers.runs.copies import copied
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
-from stc_core.runs.jobs import new_folder
+from stc_core.runs.processes.jobs import new_folder
 from stc_core.runs.trash import restore
 from ui.cache.plans import check_backbone, is_local
 

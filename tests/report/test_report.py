@@ -23,7 +23,7 @@ from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
 NOTE = "Texts of more than 8 tokens are read separately from shorter ones."
-SECTIONS = 11
+SECTIONS = 12
 CHARTS = 11
 
 

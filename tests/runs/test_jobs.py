@@ -15,10 +15,10 @@ import pytest
 
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
 RECIPES = """
@@ -83,7 +83,7 @@ def test_a_job_is_done_by_a_process_of_its_own(home: Path):
 
 def test_a_job_outlives_the_process_that_started_it(home: Path):
     code = (
-        "from stc_core.runs import jobs; from stc_core.config import *;"
+        "from stc_core.runs.processes import jobs; from stc_core.config import *;"
         "jobs.start(RunConfig(name='long', data=DataConfig(path='x')), 'runs/r')"
     )
     environment = {

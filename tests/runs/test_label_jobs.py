@@ -12,11 +12,11 @@ import pytest
 from helpers.app import small_csv
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import LabelOrder
+from stc_core.runs.processes import label_jobs
+from stc_core.runs.processes.label_jobs import LabelOrder
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
-from stc_core.runs.worker import Worker
 
 
 class Even:

@@ -11,8 +11,9 @@ import pytest
 
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
-from stc_core.runs import jobs, trash
+from stc_core.runs import trash
 from stc_core.runs.ownership import lock_path, owned
+from stc_core.runs.processes import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -129,7 +130,7 @@ def test_a_folder_where_a_start_was_killed_is_vacant(tmp_path: Path):
 
 
 def test_one_that_dies_before_it_resumes_has_failed_at_once(tmp_path: Path):
-    from stc_core.runs.worker import Worker
+    from stc_core.runs.processes.worker import Worker
 
     folder = tmp_path / "r"
     with pytest.raises(StcError), RunWriter(folder, CONFIG):

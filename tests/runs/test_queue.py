@@ -12,10 +12,10 @@ from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs, queue
+from stc_core.runs.processes import jobs, queue
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.status import TICKET, doing_line
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
 RECIPES = """
@@ -84,6 +84,18 @@ def test_the_first_begins_and_the_others_wait_in_order(spawned: list[str]):
     assert [queue.position(one) for one in (a, b, c)] == [None, 1, 2]
     assert doing_line(Run(c).status, position=2) == "Waiting, number 2 in the queue"
     assert doing_line(Run(a).status) == "Starting"
+
+
+def test_the_users_of_a_machine_wait_in_one_queue(spawned: list[str], home: Path):
+    a, runs = asked("a"), home / "users" / "other" / "runs"
+    runs.mkdir(parents=True)
+    theirs = jobs.start(Run(a).config, runs / "theirs")
+    b = asked("b")
+    assert spawned == ["a"] and queue.waiting_runs() == [theirs, b]
+    assert [queue.position(one) for one in (theirs, b)] == [1, 2]
+    RunWriter(a, Run(a).config).finish()
+    assert queue.advance() == [theirs] and queue.active_runs() == [theirs]
+    assert queue.leave_queue(b) and queue.waiting_runs() == []
 
 
 def test_one_that_waits_is_alive_however_long(spawned: list[str]):
@@ -302,7 +314,7 @@ def test_a_run_begins_only_when_nobody_else_may_begin_it():
     folder = runs_folder() / "a"
     create_run(folder, RunConfig(data=DataConfig(path="t")))
     with ThreadPoolExecutor(1) as other:
-        with queue.queue_lock(runs_folder()):
+        with queue.queue_lock():
             begun = other.submit(jobs.work, folder, _finish)
             time.sleep(0.3)
             assert Run(folder).status["state"] == "queued"

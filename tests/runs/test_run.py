@@ -15,9 +15,9 @@ from helpers.metrics import whole_metrics
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import PHASES, Status, mark_cancelled
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
 CONFIG = RunConfig(

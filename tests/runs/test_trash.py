@@ -11,8 +11,10 @@ from helpers.app import written_run
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder as runs
-from stc_core.runs import queue, trash
+from stc_core.paths import trash_folder
+from stc_core.runs import trash
 from stc_core.runs.annotations import rename
+from stc_core.runs.processes import queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import TICKET
 from stc_core.runs.writer import RunWriter, create_run
@@ -61,7 +63,7 @@ def test_the_trash_is_emptied_by_age_or_at_once():
     for name in ("old", "new"):
         trash.delete(written_run(runs() / name, name))
     past = time.time() - 31 * 86400
-    os.utime(trash.trash_folder() / "old" / trash._FILE, (past, past))
+    os.utime(trash_folder() / "old" / trash._FILE, (past, past))
     assert trash.empty_trash(older_days=trash.KEPT_DAYS) > 0
     assert [one.key for one in trash.list_trash()] == ["new"]
     assert (
@@ -84,7 +86,7 @@ def test_of_many_who_empty_it_at_once_none_stumbles():
 def test_what_a_kill_left_of_a_run_goes_the_next_time(first: str | None, monkeypatch):
     """Whatever file went first, it never returns half, nor stays unseen for ever."""
     trash.delete(written_run(runs() / "one", "one"))
-    folder = trash.trash_folder() / "one"
+    folder = trash_folder() / "one"
 
     def killed(path: Path, *_: object) -> None:
         if first:

@@ -30,10 +30,10 @@ from stc_core.recipe_settings import (
     TuneConfig,
 )
 from stc_core.recipes import registry
-from stc_core.runs import jobs
+from stc_core.runs.processes import jobs
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.stages import RunStages
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter
 
 _TUNE = {"epochs": 2, "batch": 32, "learning_rate": 3e-3}

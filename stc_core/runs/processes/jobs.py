@@ -16,12 +16,12 @@ from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
 from stc_core.files import is_temporary, write_error, write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import queue
 from stc_core.runs.layout import RunFile
 from stc_core.runs.ownership import owned
+from stc_core.runs.processes import queue
+from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Phase, mark_cancelled, read_status
-from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
 _OF_A_RUN = (RunFile.CONFIG, RunFile.STATUS)
@@ -59,7 +59,7 @@ def claim(folder: str | Path, by: Worker | None = None) -> Run:
     If several callers claim it at once, one gets it. The others get a StcError which
     says that the run is queued.
     """
-    with queue.queue_lock(runs_folder()), owned(Path(folder)):
+    with queue.queue_lock(), owned(Path(folder)):
         run = Run.open(folder)
         if (state := run.status["state"]) not in ("failed", "cancelled"):
             raise StcError(

@@ -102,7 +102,7 @@ def spawn(
     worker.json names the new process. `after` is called when it has ended in any way,
     if the calling process still lives.
     """
-    package_home = str(Path(__file__).parents[2])
+    package_home = str(Path(__file__).parents[3])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / RunFile.LOG).open("ab") as log:
         process = subprocess.Popen(

@@ -2,11 +2,11 @@
 
 There is no server. A run waits while its folder holds a ticket. Each worker that ends,
 and each page and command that looks at the runs, calls `advance`, which starts the
-next runs.
+next runs. All users of a machine wait in one queue.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -20,7 +20,8 @@ from filelock import FileLock
 
 from stc_core.errors import StcError
 from stc_core.files import read_json, write_error, write_json
-from stc_core.paths import home, runs_folder
+from stc_core.paths import home, runs_folders
+from stc_core.runs.processes.worker import spawn
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     BUSY,
@@ -29,7 +30,6 @@ from stc_core.runs.status import (
     observe_status,
     worker_of,
 )
-from stc_core.runs.worker import spawn
 
 _PLACES = 1
 """Runs at a time by default: two at once take as long as one after the other."""
@@ -69,8 +69,12 @@ def set_places(n: int) -> None:
     write_json(path, {**settings, _SETTING: n})
 
 
-def queue_lock(runs: Path) -> FileLock:
-    """The lock of the folder `runs`; hold it to start, delete or restore a run."""
+def queue_lock(runs: Path | None = None) -> FileLock:
+    """The lock of the queue; hold it to start, delete or restore a run.
+
+    It lies beside `runs`, the folder of the runs of the home unless given.
+    """
+    runs = runs or runs_folders()[0]
     try:
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,8 +89,8 @@ def start_lock(folder: Path) -> AbstractContextManager[object]:
     that has begun. Other processes do not see a run outside the runs folder, so such a
     run needs no lock.
     """
-    is_seen = folder.resolve().parent == runs_folder()
-    return queue_lock(runs_folder()) if is_seen else nullcontext()
+    is_seen = folder.resolve().parent in runs_folders()
+    return queue_lock() if is_seen else nullcontext()
 
 
 def submit(folder: Path) -> None:
@@ -94,58 +98,71 @@ def submit(folder: Path) -> None:
 
     A run outside the runs folder never waits, as other processes do not see it.
     """
-    if folder.resolve().parent != runs_folder():
+    if folder.resolve().parent not in runs_folders():
         spawn("work", folder)
         return
     (folder / TICKET).touch()
     advance()
 
 
-def waiting_runs(runs: Path | None = None) -> list[Path]:
-    """The folders of the waiting runs, the next one first."""
+def waiting_runs(folders: Sequence[Path] | None = None) -> list[Path]:
+    """The folders of the waiting runs of everyone, the next one first."""
     tickets = []
-    for ticket in (runs or runs_folder()).glob(f"*/{TICKET}"):
-        with suppress(FileNotFoundError):  # the run was started meanwhile
-            tickets.append((ticket.stat().st_mtime_ns, ticket.parent))
+    for runs in folders or runs_folders():
+        for ticket in runs.glob(f"*/{TICKET}"):
+            with suppress(FileNotFoundError):  # the run was started meanwhile
+                tickets.append((ticket.stat().st_mtime_ns, ticket.parent))
     return [folder for _, folder in sorted(tickets)]
 
 
 def position(folder: Path) -> int | None:
     """The place of a run in the queue, 1 for the next one; None if it does not wait."""
-    line = waiting_runs(folder.parent) if (folder / TICKET).is_file() else []
+    line = waiting_runs() if (folder / TICKET).is_file() else []
     return line.index(folder) + 1 if folder in line else None
 
 
-def active_runs(runs: Path | None = None) -> list[Path]:
-    """The folders of the active runs of this machine."""
-    folders = []
-    for path in (runs or runs_folder()).glob("*/status.json"):
-        if (path.parent / TICKET).is_file():
-            continue
-        with suppress(StcError):  # a run with a damaged status counts as not active
-            status = observe_status(path.parent)
-            worker = worker_of(path.parent, status)
-            if status["state"] in BUSY and (worker is None or worker.is_local):
-                folders.append(path.parent)
-    return sorted(folders)
+def active_runs(folders: Sequence[Path] | None = None) -> list[Path]:
+    """The folders of the active runs of everyone on this machine."""
+    active = []
+    for runs in folders or runs_folders():
+        active += [
+            path.parent for path in runs.glob("*/status.json") if _is_active(path)
+        ]
+    return sorted(active)
 
 
-def advance(runs: Path | None = None) -> list[Path]:
+def _is_active(path: Path) -> bool:
+    """Whether the run with this status works here, or may begin at any moment.
+
+    A run with a damaged status counts as not active.
+    """
+    if (path.parent / TICKET).is_file():
+        return False
+    try:
+        status = observe_status(path.parent)
+    except StcError:
+        return False
+    worker = worker_of(path.parent, status)
+    return status["state"] in BUSY and (worker is None or worker.is_local)
+
+
+def advance(folders: Sequence[Path] | None = None) -> list[Path]:
     """Start waiting runs while there are free places; return their folders.
 
-    If several processes call it at once, each run is started only once.
+    If several processes call it at once, each run is started only once. `folders` are
+    `runs_folders()` unless given.
     """
-    runs = runs or runs_folder()
-    if not waiting_runs(runs):
+    folders = folders or runs_folders()
+    if not waiting_runs(folders):
         return []
     started: list[Path] = []
-    with queue_lock(runs):
-        free = places() - len(active_runs(runs))
-        for folder in waiting_runs(runs):
+    with queue_lock(folders[0]):
+        free = places() - len(active_runs(folders))
+        for folder in waiting_runs(folders):
             if Run(folder).status["state"] != "queued":
                 (folder / TICKET).unlink()
             elif len(started) < free:
-                spawn("work", folder, after=partial(advance, runs))
+                spawn("work", folder, after=partial(advance, folders))
                 (folder / TICKET).unlink()
                 started.append(folder)
     return started
@@ -169,7 +186,7 @@ def leave_queue(folder: Path) -> bool:
     """Cancel the run in `folder` if it waits; True if it waited."""
     if not (folder / TICKET).is_file():
         return False
-    with queue_lock(folder.parent):
+    with queue_lock():
         if not (folder / TICKET).is_file():
             return False
         mark_cancelled(folder)

@@ -13,6 +13,7 @@ from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import iter_table
 from stc_core.files import read_json, write_json
 from stc_core.runs.layout import RunFile
+from stc_core.runs.processes.worker import Worker, spawn
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     BUSY,
@@ -24,7 +25,6 @@ from stc_core.runs.status import (
     observe_status,
     worker_of,
 )
-from stc_core.runs.worker import Worker, spawn
 
 NOTES = "notes.json"
 

@@ -1,0 +1,1 @@
+"""Runs and label orders that a separate process does, one after another."""
