@@ -18,6 +18,7 @@ from stc_core.errors import StcError
 from stc_core.export.imported import place_run
 from stc_core.files import decode_json, write_error, write_json
 from stc_core.paths import runs_folder
+from stc_core.runs.environment import without_folders, write_environment
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, check_metrics
 from stc_core.runs.processes.queue import queue_lock
@@ -133,6 +134,9 @@ def _portable(run: Run, name: str) -> bytes:
             config = run.config
             data = config.data.changed(path=SAMPLE_PATH.name)
             write_json(copy, config.changed(data=data, example=True))
+        elif name == RunFile.ENVIRONMENT and run.environment is not None:
+            write_environment(copy.parent, without_folders(run.environment))
+            copy = copy.parent / RunFile.ENVIRONMENT
         elif name == RunFile.STATUS:
             before = run.status
             times = {"started": before["started"], "heartbeat": before["heartbeat"]}

@@ -33,6 +33,7 @@ from stc_core.export.cut_backbone import (
 from stc_core.export.licence import copy_licence, licence_note, licence_of
 from stc_core.files import read_json, write_json
 from stc_core.runs.annotations import read_about
+from stc_core.runs.environment import without_folders, write_environment
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import backbone_name
@@ -194,6 +195,8 @@ def _write_records(run: Run, folder: Path, *, texts: bool) -> None:
         parent = Path(metrics["parent"]["run"]).name
         metrics["parent"] = {**metrics["parent"], "run": parent}
     write_json(folder / RunFile.METRICS, metrics)
+    if (environment := run.environment) is not None:
+        write_environment(folder, without_folders(environment))
     before = run.status
     times = {"started": before["started"], "heartbeat": before["heartbeat"]}
     write_json(

@@ -77,11 +77,11 @@ def record_environment(folder: Path, config: RunConfig) -> list[str]:
     """
     kept, now = read_environment(folder), this_machine()
     if kept is None:
-        _write(folder, RunEnvironment(_hashes(config), (now,)))
+        write_environment(folder, RunEnvironment(_hashes(config), (now,)))
         return []
     changes = changed_versions(kept)
     if now != kept.machines[-1]:
-        _write(folder, kept._replace(machines=(*kept.machines, now)))
+        write_environment(folder, kept._replace(machines=(*kept.machines, now)))
     return changes
 
 
@@ -97,6 +97,20 @@ def read_environment(folder: Path) -> RunEnvironment | None:
     except (StcError, KeyError, TypeError, AttributeError):
         return None
     return RunEnvironment(tables, machines) if machines else None
+
+
+def write_environment(folder: Path, environment: RunEnvironment) -> None:
+    """Write what the run in `folder` was computed with."""
+    tables = {path: facts._asdict() for path, facts in environment.tables.items()}
+    machines = [machine._asdict() for machine in environment.machines]
+    record = {"format": _FORMAT, "tables": tables, "machines": machines}
+    write_json(folder / RunFile.ENVIRONMENT, record)
+
+
+def without_folders(environment: RunEnvironment) -> RunEnvironment:
+    """The same with the names of the tables alone, for a run that goes elsewhere."""
+    tables = {Path(path).name: facts for path, facts in environment.tables.items()}
+    return environment._replace(tables=tables)
 
 
 def changed_versions(kept: RunEnvironment) -> list[str]:
@@ -133,13 +147,6 @@ def _hashes(config: RunConfig) -> dict[str, FileHash]:
             except OSError:
                 continue  # whoever reads it says what is wrong
     return found
-
-
-def _write(folder: Path, environment: RunEnvironment) -> None:
-    tables = {path: facts._asdict() for path, facts in environment.tables.items()}
-    machines = [machine._asdict() for machine in environment.machines]
-    record = {"format": _FORMAT, "tables": tables, "machines": machines}
-    write_json(folder / RunFile.ENVIRONMENT, record)
 
 
 def _processor() -> str:

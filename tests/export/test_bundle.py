@@ -203,6 +203,11 @@ def test_nothing_tells_of_this_machine_or_its_texts(
         assert not {RunFile.CORPUS, RunFile.LOG, RunFile.ACTIVATIONS} & {
             *archive.namelist()
         }
+    packed = Run.open(bundles[name]).environment
+    kept = runs[name].environment
+    assert packed is not None and kept is not None
+    assert packed.machines == kept.machines
+    assert list(packed.tables.values()) == list(kept.tables.values())
 
 
 def test_texts_are_packed_if_asked_for(runs: dict[str, Run], tmp_path: Path):
