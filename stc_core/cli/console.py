@@ -25,6 +25,7 @@ from stc_core.display import (
     MAY_BE_MISSING,
     baseline_name,
     duration,
+    formatted,
     interval,
     percent,
     size,
@@ -381,7 +382,7 @@ def show_left_out(found: dict[str, Any]) -> None:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}"
+    return formatted(value, "+.2f")
 
 
 def _coloured(text: str, tokens: Sequence[Token]) -> Text:

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
+from stc_core.display import formatted
 from stc_core.figures.style import (
     ACTIVE,
     GREY,
@@ -51,8 +52,11 @@ def weight_bars(
     values = [weights[name] for name in shown]
     bars = row_bars(
         values,
-        texts=[f"{value:+.2g}" for value in values],
-        hovers=[f"{one_line(name, 80)}: {weights[name]:+.4f}" for name in shown],
+        texts=[formatted(value, "+.2g") for value in values],
+        hovers=[
+            f"{one_line(name, 80)}: {formatted(weights[name], '+.4f')}"
+            for name in shown
+        ],
         width=0.62,
         marker={"color": [signed(value).css(0.9) for value in values]},
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.display import duration, interval, percent
+from stc_core.display import duration, formatted, interval, percent
 from stc_core.figures.style import (
     FAINT,
     GREY,
@@ -227,8 +227,9 @@ def _class_hover(row: dict[str, Any]) -> str:
         [
             f"<b>{one_line(row['label'])}</b>, {row['n']:,} texts",
             f"F1 {percent(row['f1_a'])} here, {percent(row['f1_b'])} there",
-            f"difference {100 * row['difference']:+.1f} points",
-            f"95 %: {100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+            f"difference {formatted(100 * row['difference'], '+.1f')} points",
+            f"95 %: {formatted(100 * row['low'], '+.1f')} to "
+            f"{formatted(100 * row['high'], '+.1f')}",
         ]
     )
 
