@@ -348,9 +348,9 @@ def show_page() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _classes(class_gaps(run, other))
+        _neurons(run, other)
     with right:
         show_facts(mine, second)
-        _neurons(run, other)
     _texts(run, both, mine, second)
     with st.container(horizontal=True):
         report_button(run, "Report of this run")

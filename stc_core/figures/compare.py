@@ -129,7 +129,7 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
     """A logarithmic axis with room for names on both sides and at least two ticks."""
     low, high = float(np.min(values)), float(np.max(values))
     low, high = max(low, 1e-9), max(high, 1e-9)
-    room = 0.12 + 0.08 * np.log10(high / low)
+    room = 0.12 + 0.2 * np.log10(high / low)  # a name needs a sixth of the width
     first, last = np.log10(low) - room, np.log10(high) + room
     powers = np.arange(np.floor(first), np.ceil(last) + 1)
     ticks: list[float] = []

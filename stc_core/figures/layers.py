@@ -35,6 +35,7 @@ _SYMBOLS = {"resid": "circle", "mlp": "square"}
 _CONTROL = "control: shuffled labels"
 _PICKED_LINE = {"color": FAINT, "width": 14}
 _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
+_LONGEST = 28  # letters of a line's name, so that its score fits beside it, too
 
 
 class _Line(NamedTuple):
@@ -260,7 +261,7 @@ def _lines(
             "showarrow": False,
             "align": "left",
             "font": {"color": colour, "size": 12},
-            "text": f"{one_line(line.name)} {percent(line.value)}{arrow}",
+            "text": f"{one_line(line.name, _LONGEST)} {percent(line.value)}{arrow}",
             "hovertext": _line_hover(line),
         }
         labels.append(label)
