@@ -64,11 +64,10 @@ CLASSES = (
     "bar: no difference.{cut}"
 )
 _NEURONS = (
-    "**{both:,} of {union:,}** neurons are in both runs (Jaccard "
-    "{jaccard:.2f}){times}. Here a neuron counts once, however its values are pooled. "
-    "Chance: what two random choices of as many neurons would share. Many neurons "
-    "carry the same information, so a small overlap does not mean that one choice is "
-    "wrong."
+    "**{both:,} of {union:,}** kept neurons, each with its pooling, are in both runs "
+    "(Jaccard {jaccard:.2f}){times}. Chance: what two random choices of as many "
+    "neurons would share. Many neurons carry the same information, so a small overlap "
+    "does not mean that one choice is wrong."
 )
 _TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 WHICH: dict[Which, str] = {

@@ -331,7 +331,7 @@ def show_stores(stores: list[StoreInfo]) -> None:
             Text(store.backbone),
             f"{store.n:,}",
             size(float(store.bytes)),
-            f"{store.share_done:.0%}",
+            f"{100 * store.share_done:.0f} %",
             f"{datetime.fromtimestamp(store.used):%Y-%m-%d %H:%M}",
         )
     if stores:

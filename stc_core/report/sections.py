@@ -321,8 +321,8 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
     bounds = interval((kept.low, kept.high))
     right_share = f"; {percent(kept.accuracy)} of these are right (95 %: {bounds})"
     answers = (
-        f"With a confidence of at least {_SURE:.0%}, {percent(kept.coverage)} of the "
-        f"texts are answered{right_share if kept.n else ''}."
+        f"With a confidence of at least {100 * _SURE:.0f} %, {percent(kept.coverage)} "
+        f"of the texts are answered{right_share if kept.n else ''}."
     )
     coverage = html_chart(
         coverage_figure(coverage_curve(sure, right), kept),

@@ -83,10 +83,18 @@ def _style_page() -> None:
     with st.container(key="page_style"):
         _mount(key=_KEY, data=data, on_styled_change=_note)
         if asks:
-            st.html("<i></i>")
-            st.segmented_control("none", ("none",), key=f"{_KEY}_choice")
+            _load_code()
             _await_answer()
     _note()
+
+
+def _load_code() -> None:
+    """Draw an element of each of these kinds where nobody sees it."""
+    with st.container(height=1, border=False):
+        st.html("<i></i>")
+        st.segmented_control(
+            "No choice", ("",), key=f"{_KEY}_choice", label_visibility="collapsed"
+        )
 
 
 def _note() -> None:
