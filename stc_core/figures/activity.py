@@ -32,6 +32,9 @@ _GRID = 256
 ROW_PX = 34
 """The height of the row of a class, in pixels."""
 _READER_PX = 64
+_LONGEST, _ROOM = 18, 1.8
+"""The most letters of a name, and how far the axis goes beyond the longest bar: beside
+the map of a window of 1,024 pixels a number still has room between bar and name."""
 
 
 def class_rows(
@@ -62,8 +65,13 @@ def weight_bars(
     )
     zero = across("x", 0.0, line={"color": GREY, "width": 1})
     figure = figure_of([bars], shapes=[zero])
-    reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
-    x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
+    reach = _ROOM * (max(map(abs, values), default=0.0) or 1.0)
+    x = {
+        "title": "logit change per SD",
+        "range": [-reach, reach],
+        "nticks": 4,
+        "tickangle": 0,
+    }
     return _by_class(figure, shown, x, row_px=row_px)
 
 
@@ -267,7 +275,7 @@ def _by_class(
         top=top,
         height=80 + row_px * max(len(shown), 3),
         xaxis=x,
-        yaxis=row_axis(short_names(shown, 22), range=[-0.6, len(shown) - 0.3]),
+        yaxis=row_axis(short_names(shown, _LONGEST), range=[-0.6, len(shown) - 0.3]),
     )
 
 

@@ -147,9 +147,9 @@ def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
     )
     return settle(
         figure_of([{"type": kind, **_points(grid, squares, scale.square)}, outline]),
-        height=70 + round(scale.line * n_lines),
+        height=83 + round(scale.line * n_lines),
         right=8,
-        top=58,
+        top=71,  # what the colour bar needs: with less, Plotly draws the map twice
         bottom=12,
         xaxis={
             "visible": False,
@@ -233,7 +233,8 @@ def _colour_scale(squares: Squares) -> dict[str, Any]:
         "colorscale": diverging_scale() if squares.is_signed else sequential_scale(),
         "showscale": True,
         "colorbar": {
-            "title": {"text": squares.title, "side": "top"},
+            "title": {"text": squares.title, "side": "top", "font": {"size": 12}},
+            "tickfont": {"size": 11},
             "orientation": "h",
             "thickness": 9,
             "len": 260,
@@ -241,7 +242,7 @@ def _colour_scale(squares: Squares) -> dict[str, Any]:
             "x": 1,
             "xanchor": "right",
             "y": 1.0,
-            "ypad": 4,
+            "ypad": 0,
             "yanchor": "bottom",
             "nticks": 5,
         },

@@ -25,7 +25,7 @@ from ui.state.navigation import context
 _SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
     "How much the logit of the class changes when the neuron is one standard deviation "
-    f"more active. {_SIGNS}"
+    f"(SD) more active. {_SIGNS}"
 )
 DENSITY_HELP = (
     "Each curve is scaled to its own peak. A tick marks the median. For a class with "
