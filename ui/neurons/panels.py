@@ -51,7 +51,7 @@ QUARTERS = {
     "Last quarter": "75–100 %",
 }
 """Short names: with the long ones the choice would not fit in one line."""
-GROUPS = (
+GROUPED = (
     "Nearly identical texts are grouped. Look at random texts as well: the highest "
     "alone make any neuron look clear."
 )
@@ -98,7 +98,7 @@ def _texts(run: Run, neuron: dict[str, Any]) -> None:
     )
     rows = picked.loc[picked["group"] == group]
     # Above the texts, whose height is known last.
-    st.caption(f"{POOLING_RULES[neuron['pooling']].sentence} {GROUPS}")
+    st.caption(f"{POOLING_RULES[neuron['pooling']].sentence} {GROUPED}")
     above, below = st.empty(), st.empty()
     if not wait_for_reader(run):
         below.html(_listing(run, rows))
