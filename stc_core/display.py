@@ -32,6 +32,12 @@ def percent(share: float | int) -> str:
     return f"{100 * share:.1f} %"
 
 
+def formatted(value: float | int, form: str) -> str:
+    """`value` in a format such as '+.1f', with the minus sign: '−0.3', not '-0.3'."""
+    text = f"{value:{form}}"
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
 def count(n: int, what: str) -> str:
     """'1 text', '2,000 texts'; `what` is the word in the singular."""
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

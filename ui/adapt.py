@@ -63,7 +63,7 @@ def layer_choice(best: int, n_layers: int) -> int | None:
         [None, *range(1, n_layers + 1)],
         format_func=lambda layer: proposed if layer is None else str(layer),
         placeholder=proposed,
-        width=150,
+        width=130,
     )
 
 
@@ -74,7 +74,7 @@ def _settings(best: int, n_layers: int) -> TuneConfig:
             "Tune",
             list(WHERE),
             format_func=lambda name: WHERE[name],
-            width=210,
+            width=190,
             key="where",
         )
         layer = layer_choice(best, n_layers) if where == "variability" else None
@@ -243,8 +243,13 @@ def show_page() -> None:
     if state == "done" and run.has(RunFile.TUNING):
         verdict_line(run, mistakes=True)
     if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
+        found = read(run, "variability")
+        best = found["best_layer"]
+        st.markdown(
+            f"**Layer {best}** separates the classes best, with the lowest ν: "
+            f"**{found['nu'][best]:.2f}**."
+        )
         variability_chart(run)
-        best = read(run, "variability")["best_layer"]
         st.caption(_NU + (EMBEDDINGS if best == 0 else ""))
     if state in jobs.BUSY:
         watch(lambda: run.status, partial(_show_active, run))
@@ -253,7 +258,7 @@ def show_page() -> None:
     elif not run.has(RunFile.VARIABILITY):
         st.info(
             "This page needs hidden states that are pooled by their mean, which this "
-            "run did not read. Train again with both."
+            "run did not read. Train again with hidden states and the pooling mean."
         )
     else:
         if run.has(RunFile.TUNING):

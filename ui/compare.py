@@ -64,11 +64,10 @@ CLASSES = (
     "bar: no difference.{cut}"
 )
 _NEURONS = (
-    "**{both:,} of {union:,}** neurons are in both runs (Jaccard "
-    "{jaccard:.2f}){times}. Here a neuron counts once, however its values are pooled. "
-    "Chance: what two random choices of as many neurons would share. Many neurons "
-    "carry the same information, so a small overlap does not mean that one choice is "
-    "wrong."
+    "**{both:,} of {union:,}** kept neurons, each with its pooling, are in both runs "
+    "(Jaccard {jaccard:.2f}){times}. Chance: what two random choices of as many "
+    "neurons would share. Many neurons carry the same information, so a small overlap "
+    "does not mean that one choice is wrong."
 )
 _TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 WHICH: dict[Which, str] = {
@@ -348,9 +347,9 @@ def show_page() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _classes(class_gaps(run, other))
+        _neurons(run, other)
     with right:
         show_facts(mine, second)
-        _neurons(run, other)
     _texts(run, both, mine, second)
     with st.container(horizontal=True):
         report_button(run, "Report of this run")

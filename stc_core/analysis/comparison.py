@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core.analysis.verdict import Standing
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.errors import StcError
 from stc_core.metrics.intervals import LEVEL
 from stc_core.metrics.paired import PairedComparison, f1_differences
@@ -72,13 +72,16 @@ def verdict(result: PairedComparison) -> str:
     meaning = "so chance is unlikely" if certain else "so it may well be chance"
     if not certain and not result.low <= 0 <= result.high:
         meaning += ": this test is stricter than the interval"
-    points = 100 * result.difference, 100 * result.low, 100 * result.high
+    lead, low, high = (
+        formatted(100 * part, "+.1f")
+        for part in (result.difference, result.low, result.high)
+    )
     joined = {"better": "better than", "level": "level with", "worse": "worse than"}
     return (
         f"This run is **{joined[standing_of(result)]} the other**. "
         f"It is right on **{percent(right[0] / result.n)}** of the texts, the other "
-        f"on **{percent(right[1] / result.n)}**: **{points[0]:+.1f} points** "
-        f"(95 %: {points[1]:+.1f} to {points[2]:+.1f}). Only this run is right on "
+        f"on **{percent(right[1] / result.n)}**: **{lead} points** "
+        f"(95 %: {low} to {high}). Only this run is right on "
         f"{result.only_a:,}, only the other on {result.only_b:,}. McNemar's exact p = "
         f"{result.p_value:.2g}, {meaning}."
     )

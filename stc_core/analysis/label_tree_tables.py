@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.runs.metrics import RunMetrics, path_scores_of
 
 SEPARATOR = " › "
@@ -105,7 +105,7 @@ def path_verdict(metrics: RunMetrics) -> str:
     where, is_sure = "", True
     if bounds := metrics["baselines"]["flat"].get("lead_interval"):
         low, high = (100 * bound for bound in bounds)
-        where = f", 95 %: {low:+.1f} to {high:+.1f}"
+        where = f", 95 %: {formatted(low, '+.1f')} to {formatted(high, '+.1f')}"
         is_sure = not low <= 0 <= high
     if lead and is_sure:
         better = lead > 0
@@ -117,5 +117,5 @@ def path_verdict(metrics: RunMetrics) -> str:
     return (
         f"This classifier is {stands} the finest labels alone: it gets all levels "
         f"right on {percent(ours)} of the test texts, they on {percent(flat)} "
-        f"({lead:+.1f} points{where}). {meaning}"
+        f"({formatted(lead, '+.1f')} points{where}). {meaning}"
     )

@@ -14,7 +14,7 @@ from stc_core.analysis.best_probe import (
 )
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.analysis.verdict import result_verdict
-from stc_core.display import baseline_name, count, interval, percent
+from stc_core.display import baseline_name, count, formatted, interval, percent
 from stc_core.frames import records
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
@@ -93,15 +93,16 @@ def words_finding(metrics: RunMetrics) -> LayerFinding | None:
     if (words := metrics.get("words")) is None:
         return None
     gain, error = 100 * words["gain"], 100 * words["error"]
-    measured = f"{gain:+.1f} points on held-out texts (standard error {error:.1f})"
+    gained = f"{formatted(gain, '+.1f')} points"
+    measured = f"{gained} on held-out texts (standard error {error:.1f})"
     if not (n := words["selected"]):
         return LayerFinding(
-            f"Words beside the neurons hardly help: {gain:+.1f} points",
+            f"Words beside the neurons hardly help: {gained}",
             f"Words beside the neurons do not clearly help: {measured}. So the "
             "classifier does not read them.",
         )
     return LayerFinding(
-        f"**Words** beside the neurons add {gain:+.1f} points",
+        f"**Words** beside the neurons add {gained}",
         f"Beside the neurons the classifier reads **{n:,} words** and pairs of words: "
         f"{measured}.",
     )
@@ -135,9 +136,10 @@ def more_rows(learning: Mapping[str, Any]) -> list[str]:
 def _points(forecast: Mapping[str, Any]) -> str:
     """A gain as 'about 1.2 points (95 %: 0.4 to 2.1)'."""
     gain, low, high = (
-        100 * forecast[name] for name in ("gain", "gain_low", "gain_high")
+        formatted(100 * forecast[name], ".1f")
+        for name in ("gain", "gain_low", "gain_high")
     )
-    return f"about {gain:.1f} points (95 %: {low:.1f} to {high:.1f})"
+    return f"about {gain} points (95 %: {low} to {high})"
 
 
 def _top(frame: pd.DataFrame, metric: Metric) -> dict[str, Any]:
@@ -268,7 +270,7 @@ def _beside(metrics: RunMetrics, metric: Metric) -> LayerFinding | None:
     if metric == "accuracy":
         verdict = result_verdict(metrics)
         return LayerFinding(verdict.claim, verdict.sentence)
-    test, baselines = metrics["test"], metrics["baselines"]
+    test, baselines, name = metrics["test"], metrics["baselines"], METRICS[metric]
     if not baselines:
         return None
     key = max(baselines, key=lambda name: baselines[name][metric])
@@ -276,9 +278,9 @@ def _beside(metrics: RunMetrics, metric: Metric) -> LayerFinding | None:
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
     by = by if round(points, 1) else "equal to"
     return LayerFinding(
-        f"{METRICS[metric]} **{by}** the best baseline",
+        f"{name[0].upper() + name[1:]} **{by}** the best baseline",
         f"On the {test['n']:,} test texts the classifier of this run has "
-        f"{METRICS[metric]} {percent(test[metric])}, **{by}** the best baseline "
+        f"{name} {percent(test[metric])}, **{by}** the best baseline "
         f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])}).",
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from stc_core.display import OURS, baseline_name, percent
+from stc_core.display import OURS, baseline_name, formatted, percent
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.runs.metrics import RunMetrics
 
@@ -47,10 +47,10 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     key = max(baselines, key=lambda name: baselines[name][by])
     name = f"{baseline_name(key, metrics)} ({percent(baselines[key][by])})"
     gap = 100 * (metrics["test"][by] - baselines[key][by])
-    bounds, lead = f"{gap:+.1f} points", baselines[key].get(lead_by)
+    bounds, lead = f"{formatted(gap, '+.1f')} points", baselines[key].get(lead_by)
     if lead is not None:
         low, high = (100 * end for end in lead)
-        bounds += f", 95 %: {low:+.1f} to {high:+.1f}"
+        bounds += f", 95 %: {formatted(low, '+.1f')} to {formatted(high, '+.1f')}"
     standing = _standing(lead)
     others = [scores.get(lead_by) for scores in baselines.values()]
     above_all = all(_standing(other) == "better" for other in others)
@@ -73,7 +73,9 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
         "worse": "**Worse** than a baseline",
         "unknown": "Beside the best baseline",
     }[standing]
-    return ResultVerdict(standing, key, sentence, f"{short}: {gap:+.1f} points")
+    return ResultVerdict(
+        standing, key, sentence, f"{short}: {formatted(gap, '+.1f')} points"
+    )
 
 
 def _standing(lead: Sequence[float] | None) -> Standing:

@@ -25,6 +25,7 @@ from stc_core.display import (
     MAY_BE_MISSING,
     baseline_name,
     duration,
+    formatted,
     interval,
     percent,
     size,
@@ -330,7 +331,7 @@ def show_stores(stores: list[StoreInfo]) -> None:
             Text(store.backbone),
             f"{store.n:,}",
             size(float(store.bytes)),
-            f"{store.share_done:.0%}",
+            f"{100 * store.share_done:.0f} %",
             f"{datetime.fromtimestamp(store.used):%Y-%m-%d %H:%M}",
         )
     if stores:
@@ -381,7 +382,7 @@ def show_left_out(found: dict[str, Any]) -> None:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}"
+    return formatted(value, "+.2f")
 
 
 def _coloured(text: str, tokens: Sequence[Token]) -> Text:

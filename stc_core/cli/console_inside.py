@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.cli.console import output
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
@@ -28,7 +28,8 @@ def show_effect(effect: Effect) -> None:
     console, intervention = output(), effect.intervention
     n = count_neurons(intervention.neurons)
     many = "1 neuron" if n == 1 else f"{n:,} neurons"
-    by = f" ({intervention.steer:+g})" if intervention.how == "steer" else ""
+    steered = intervention.how == "steer"
+    by = f" ({formatted(intervention.steer, '+g')})" if steered else ""
     console.print(Text(f"{many} changed in {effect.n_texts:,} texts", style="bold"))
     console.print(Text(f"{INTERVENTIONS[intervention.how]}{by}", style="dim"))
     table = Table(box=box.SIMPLE_HEAD)
@@ -37,12 +38,13 @@ def show_effect(effect: Effect) -> None:
         table.add_column(name, justify="right")
     table.add_column("accuracy", justify="right")
     for one in effect.readers:
-        spread = f"{min(one.random):.3f} to {max(one.random):.3f}" if one.random else ""
+        ends = (min(one.random), max(one.random)) if one.random else ()
+        spread = " to ".join(formatted(end, ".3f") for end in ends)
         ratio = "" if math.isnan(one.ratio) else f"{one.ratio:.1f}"
         accuracy = ""
         if not math.isnan(one.before):
             accuracy = f"{percent(one.before)} to {percent(one.after)}"
-        cells = f"{one.change:.3f}", spread, ratio, f"{one.flips:,}", accuracy
+        cells = formatted(one.change, ".3f"), spread, ratio, f"{one.flips:,}", accuracy
         table.add_row(one.reader, *cells)
     console.print(table)
     for sentence in effect_sentences(effect):
@@ -60,7 +62,7 @@ def show_usage(usage: Mapping[str, Any]) -> None:
     for row in used:
         numbers = (row["readout"], row["effect"], row["effect_last_layer"])
         name = f"{row['site']}.{row['index']}"
-        table.add_row(name, *(f"{number:.4f}" for number in numbers))
+        table.add_row(name, *(formatted(number, ".4f") for number in numbers))
     console.print(table)
     for sentence in usage_sentences(usage):
         console.print(Text(sentence))
@@ -109,7 +111,9 @@ def print_patch(patch: Patch) -> None:
         moved = sorted(before, key=lambda name: -abs(after[name] - before[name]))
         for name in moved[:_CLASSES]:
             numbers = (before[name], after[name], donor[name])
-            table.add_row(Text(name), *(f"{number:+.2f}" for number in numbers))
+            table.add_row(
+                Text(name), *(formatted(number, "+.2f") for number in numbers)
+            )
         console.print(table)
     if not patch.aligned:
         console.print(

@@ -262,8 +262,8 @@ def generate(
         print_json({"labels": model.steps(text, answer), "parts": parts})
         return
     for step in model.steps(text, answer):
-        line = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
-        typer.echo(f"{line} {step['layer']})", err=True)
+        line = f"{step['column']}: {step['label']} ({100 * step['probability']:.0f} %, "
+        typer.echo(f"{line}layer {step['layer']})", err=True)
     _print_pieces(pieces, last_part=model.parts_[-1])
 
 

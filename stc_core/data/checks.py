@@ -21,6 +21,7 @@ from stc_core.data.findings import File, Finding, Severity, finding
 from stc_core.data.label_names import check_names
 from stc_core.data.repairs import conflicting_rows, repeated_rows
 from stc_core.data.split import TEST, TRAIN, VALIDATION
+from stc_core.display import percent
 from stc_core.frames import codes, equals, series
 
 MAX_CLASSES = 1000
@@ -212,10 +213,10 @@ def check_balance(frame: pd.DataFrame) -> list[Finding]:
         finding(
             "imbalance",
             "warning",
-            f"{share:.0%} of the rows are {names[counts.argmax()]!r}: accuracy rewards "
-            "a classifier that says little else. Read the macro-F1. Training chooses "
-            "by it, too, and gives rare classes more weight, unless you set another "
-            "score (Choose by; --criterion).",
+            f"{100 * share:.0f} % of the rows are {names[counts.argmax()]!r}: accuracy "
+            "rewards a classifier that says little else. Read the macro-F1. Training "
+            "chooses by it, too, and gives rare classes more weight, unless you set "
+            "another score (Choose by; --criterion).",
         )
     ]
 
@@ -335,8 +336,8 @@ def check_leaks(frame: pd.DataFrame) -> list[Finding]:
                 finding(
                     kind,
                     "warning",
-                    f"{leaked.sum() / own.sum():.1%} of the {name} texts are in train "
-                    f"too: {{rows}}; {effect}. Delete them from one of the two.",
+                    f"{percent(leaked.sum() / own.sum())} of the {name} texts are in "
+                    f"train too: {{rows}}; {effect}. Delete them from one of the two.",
                     rows=rows[leaked],
                     file=_file_of(frame, leaked),
                     mends=[[Repair(do="leave-out", what="leaks")]],

@@ -8,6 +8,7 @@ from jaxtyping import Integer
 
 from stc_core.config import Repair
 from stc_core.data.columns import Columns
+from stc_core.display import percent
 from stc_core.frozen import Frozen
 
 _NAMED_ROWS = 100
@@ -126,9 +127,9 @@ def add_truncated(
         return report.changed(findings=others)
     share = n_cut / n
     if sampled_of > n:
-        texts = f"About {share:.1%} of the texts ({n_cut:,} of a sample of {n:,})"
+        texts = f"About {percent(share)} of the texts ({n_cut:,} of a sample of {n:,})"
     else:
-        texts = f"{n_cut:,} of {n:,} texts ({share:.1%})"
+        texts = f"{n_cut:,} of {n:,} texts ({percent(share)})"
     cut = finding(
         "truncated",
         "warning" if share > 0.05 else "info",

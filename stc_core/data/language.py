@@ -154,8 +154,8 @@ def language_finding(
     return finding(
         "language",
         "warning",
-        f"About {found.share:.0%} of the texts are {found.name}, but {model} was made "
-        f"for {LANGUAGES[own]}: scores may be much lower. Choose a model for "
+        f"About {100 * found.share:.0f} % of the texts are {found.name}, but {model} "
+        f"was made for {LANGUAGES[own]}: scores may be much lower. Choose a model for "
         f"{found.name}, or one for many languages, such as "
         "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2.",
         count=round(found.share * n_texts),

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
+from stc_core.display import formatted
 from stc_core.figures.style import (
     ACTIVE,
     GREY,
@@ -31,6 +32,9 @@ _GRID = 256
 ROW_PX = 34
 """The height of the row of a class, in pixels."""
 _READER_PX = 64
+_LONGEST, _ROOM = 18, 1.8
+"""The most letters of a name, and how far the axis goes beyond the longest bar: beside
+the map of a window of 1,024 pixels a number still has room between bar and name."""
 
 
 def class_rows(
@@ -51,15 +55,23 @@ def weight_bars(
     values = [weights[name] for name in shown]
     bars = row_bars(
         values,
-        texts=[f"{value:+.2g}" for value in values],
-        hovers=[f"{one_line(name, 80)}: {weights[name]:+.4f}" for name in shown],
+        texts=[formatted(value, "+.2g") for value in values],
+        hovers=[
+            f"{one_line(name, 80)}: {formatted(weights[name], '+.4f')}"
+            for name in shown
+        ],
         width=0.62,
         marker={"color": [signed(value).css(0.9) for value in values]},
     )
     zero = across("x", 0.0, line={"color": GREY, "width": 1})
     figure = figure_of([bars], shapes=[zero])
-    reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
-    x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
+    reach = _ROOM * (max(map(abs, values), default=0.0) or 1.0)
+    x = {
+        "title": "logit change per SD",
+        "range": [-reach, reach],
+        "nticks": 4,
+        "tickangle": 0,
+    }
     return _by_class(figure, shown, x, row_px=row_px)
 
 
@@ -263,7 +275,7 @@ def _by_class(
         top=top,
         height=80 + row_px * max(len(shown), 3),
         xaxis=x,
-        yaxis=row_axis(short_names(shown, 22), range=[-0.6, len(shown) - 0.3]),
+        yaxis=row_axis(short_names(shown, _LONGEST), range=[-0.6, len(shown) - 0.3]),
     )
 
 

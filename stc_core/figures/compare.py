@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.display import duration, interval, percent
+from stc_core.display import duration, formatted, interval, percent
 from stc_core.figures.style import (
     FAINT,
     GREY,
@@ -129,7 +129,7 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
     """A logarithmic axis with room for names on both sides and at least two ticks."""
     low, high = float(np.min(values)), float(np.max(values))
     low, high = max(low, 1e-9), max(high, 1e-9)
-    room = 0.12 + 0.08 * np.log10(high / low)
+    room = 0.12 + 0.2 * np.log10(high / low)  # a name needs a sixth of the width
     first, last = np.log10(low) - room, np.log10(high) + room
     powers = np.arange(np.floor(first), np.ceil(last) + 1)
     ticks: list[float] = []
@@ -227,8 +227,9 @@ def _class_hover(row: dict[str, Any]) -> str:
         [
             f"<b>{one_line(row['label'])}</b>, {row['n']:,} texts",
             f"F1 {percent(row['f1_a'])} here, {percent(row['f1_b'])} there",
-            f"difference {100 * row['difference']:+.1f} points",
-            f"95 %: {100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+            f"difference {formatted(100 * row['difference'], '+.1f')} points",
+            f"95 %: {formatted(100 * row['low'], '+.1f')} to "
+            f"{formatted(100 * row['high'], '+.1f')}",
         ]
     )
 

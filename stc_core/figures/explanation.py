@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.figures.style import (
     AGAINST,
     FAINT,
@@ -24,6 +24,9 @@ from stc_core.figures.style import (
 from stc_core.interpret.explanation import Sum
 
 _MOST_CLASSES = 10
+_LONGEST, _BESIDE_PX = 24, 52
+"""The most letters of a name, and the room beside a bar for its number, so that bars
+can be told apart in a window of 1,024 pixels."""
 
 
 def top_classes(
@@ -47,7 +50,7 @@ def probability_bars(
     shown = top_classes(probabilities, label)
     rest = len(probabilities) - len(shown)
     ticks = [" ✓" if name == label else "" for name in shown]
-    cut = short_names(list(shown), 30)
+    cut = short_names(list(shown), _LONGEST)
     names = [name + tick for name, tick in zip(cut, ticks, strict=True)]
     values = [probabilities[name] for name in shown]
     hovers = [f"{one_line(name, 80)}: {percent(probabilities[name])}" for name in shown]
@@ -64,11 +67,13 @@ def probability_bars(
     return settle(
         figure_of([bars]),
         height=max(170, 70 + 30 * len(names)),
+        right=_BESIDE_PX,
         xaxis={
             "title": "probability",
             "tickformat": ".0%",
-            "range": [0, 1.24],  # room for the number beside a bar
-            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "range": [0, 1],
+            "tickvals": [0, 0.5, 1],
+            "tickangle": 0,
         },
         yaxis=row_axis(names),
     )
@@ -85,9 +90,9 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
     values[-1] = sum(values)
     bars = row_bars(
         values,
-        texts=[f"{value:+.3f}" for value in values],
+        texts=[formatted(value, "+.3f") for value in values],
         hovers=[
-            f"{one_line(name, 80)}: {value:+.4f}"
+            f"{one_line(name, 80)}: {formatted(value, '+.4f')}"
             for name, value in zip(names, values, strict=True)
         ],
         type="waterfall",

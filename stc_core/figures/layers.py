@@ -35,6 +35,7 @@ _SYMBOLS = {"resid": "circle", "mlp": "square"}
 _CONTROL = "control: shuffled labels"
 _PICKED_LINE = {"color": FAINT, "width": 14}
 _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
+_LONGEST = 25  # letters of a line's name, so that its score fits beside it, too
 
 
 class _Line(NamedTuple):
@@ -97,7 +98,7 @@ def layer_curves(
     return settle(
         figure_of(curves, shapes=shapes, annotations=names),
         height=470,
-        right=205 if lines else 16,
+        right=212 if lines else 16,
         top=30 + 19 * -(-len(curves) // 2),  # beside text the legend has two columns
         legend=True,
         xaxis=layer_axis(layers, range=[layers[0] - 0.35, layers[-1] + 0.35]),
@@ -260,7 +261,7 @@ def _lines(
             "showarrow": False,
             "align": "left",
             "font": {"color": colour, "size": 12},
-            "text": f"{one_line(line.name)} {percent(line.value)}{arrow}",
+            "text": f"{one_line(line.name, _LONGEST)} {percent(line.value)}{arrow}",
             "hovertext": _line_hover(line),
         }
         labels.append(label)

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
+from stc_core.display import formatted
 from stc_core.figures.style import (
     MARK,
     PALETTE,
@@ -37,8 +38,8 @@ class Scale(NamedTuple):
     line: int
 
 
-LARGE, SMALL = Scale(36, 12, 18), Scale(48, 9, 13)
-TALLEST, _LEAST_LINE = 460, 8
+LARGE, SMALL = Scale(36, 12, 18), Scale(48, 8, 11)
+TALLEST, _LEAST_LINE = 400, 8
 """The most pixels of all lines, unless a line would have too few."""
 _MANY = 400
 DRAWN = 800
@@ -146,9 +147,9 @@ def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
     )
     return settle(
         figure_of([{"type": kind, **_points(grid, squares, scale.square)}, outline]),
-        height=100 + round(scale.line * n_lines),
+        height=83 + round(scale.line * n_lines),
         right=8,
-        top=88,
+        top=71,  # what the colour bar needs: with less, Plotly draws the map twice
         bottom=12,
         xaxis={
             "visible": False,
@@ -232,7 +233,8 @@ def _colour_scale(squares: Squares) -> dict[str, Any]:
         "colorscale": diverging_scale() if squares.is_signed else sequential_scale(),
         "showscale": True,
         "colorbar": {
-            "title": {"text": squares.title, "side": "top"},
+            "title": {"text": squares.title, "side": "top", "font": {"size": 12}},
+            "tickfont": {"size": 11},
             "orientation": "h",
             "thickness": 9,
             "len": 260,
@@ -240,7 +242,7 @@ def _colour_scale(squares: Squares) -> dict[str, Any]:
             "x": 1,
             "xanchor": "right",
             "y": 1.0,
-            "ypad": 4,
+            "ypad": 0,
             "yanchor": "bottom",
             "nticks": 5,
         },
@@ -252,9 +254,12 @@ def _map_hover(row: dict, label: str | None, against: str | None) -> str:
     names = [name for name in (label, against) if name is not None]
     if not names:
         name, weight = strongest_weight(row)
-        facts.append(f"strongest weight {weight:+.3f} for {one_line(name)}")
+        facts.append(
+            f"strongest weight {formatted(weight, '+.3f')} for {one_line(name)}"
+        )
     facts += [
-        f"weight {row[WEIGHT + name]:+.3f} for {one_line(name)}" for name in names
+        f"weight {formatted(row[WEIGHT + name], '+.3f')} for {one_line(name)}"
+        for name in names
     ]
     return "<br>".join(facts)
 
@@ -267,7 +272,7 @@ def _bin_hover(row: dict, label: str | None, against: str | None) -> str:
         f"strongest: {neuron_name(row)}",
     ]
     if label is not None:
-        facts.append(f"its {_title(label, against)}: {row['value']:+.3f}")
+        facts.append(f"its {_title(label, against)}: {formatted(row['value'], '+.3f')}")
     return "<br>".join([*facts, "Click to see this site."])
 
 

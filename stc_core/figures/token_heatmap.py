@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
+from stc_core.display import formatted
 from stc_core.figures.style import ACTIVE, AGAINST, FOR, Colour
 from stc_core.interpret.explanation import Token, segments
 
@@ -103,7 +104,7 @@ def _special(token: Token, shade: Shade, unit: str) -> str:
 
 
 def _number(value: float, shade: Shade) -> str:
-    return f"{value:+.3f}" if shade.palette == "diverging" else f"{value:.3g}"
+    return formatted(value, "+.3f") if shade.palette == "diverging" else f"{value:.3g}"
 
 
 def background(value: float, shade: Shade) -> str:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from stc_core.display import formatted
+
 
 class Token(NamedTuple):
     """Characters `start:end` of a text and a value; special tokens: start == end.
@@ -64,11 +66,13 @@ def check_sum(explanation: Mapping[str, Any], label: str) -> Sum:
 
 
 def sum_line(total: Sum) -> str:
-    """The sum as 'Bias -0.120 and contributions +3.334: sums to logit 3.214.'"""
-    parts = f"Bias {total.bias:+.3f} and contributions {total.contributions:+.3f}: "
+    """The sum as 'Bias −0.120 and contributions +3.334: sums to logit 3.214.'"""
+    bias, rest = (formatted(part, "+.3f") for part in (total.bias, total.contributions))
+    parts = f"Bias {bias} and contributions {rest}: "
+    logit = formatted(total.logit, ".3f")
     if total.exact:
-        return f"{parts}sums to logit {total.logit:.3f}."
-    return f"{parts}{total.total:.3f}, but the logit is {total.logit:.3f}."
+        return f"{parts}sums to logit {logit}."
+    return f"{parts}{formatted(total.total, '.3f')}, but the logit is {logit}."
 
 
 def special_line(tokens: Sequence[Token]) -> str:

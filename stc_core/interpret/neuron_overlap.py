@@ -23,11 +23,11 @@ def agreement(
 ) -> pd.DataFrame:
     """A table by layer: layer, a, b, both, jaccard, chance, limit, times.
 
-    A neuron is a site and an index; its pooling does not count. `both` counts neurons
+    A kept neuron is a site, an index and a pooling, as everywhere. `both` counts those
     in both tables. `chance` is the mean overlap if each run had drawn the same number
-    at random from each site of `widths`. Such an overlap is below `limit` in 19 of 20
-    cases (normal approximation). `times` is both / chance. Values are NaN if the width
-    of a site is not known.
+    at random from each pooling of each site, which has `widths` neurons. Such an
+    overlap is below `limit` in 19 of 20 cases (normal approximation). `times` is both /
+    chance. Values are NaN if the width of a site is not known.
     """
     sites = _counts(a, b, widths)
     layers = sites.groupby("layer", sort=True).agg(
@@ -51,7 +51,7 @@ def total(layers: pd.DataFrame) -> dict[str, Any]:
 def _counts(
     a: pd.DataFrame, b: pd.DataFrame, widths: Mapping[str, int]
 ) -> pd.DataFrame:
-    """A table with a row for each site, with mean and variance of a random overlap.
+    """A table by site and pooling, with mean and variance of a random overlap.
 
     If b of N neurons are drawn at random, the number among a given set of a neurons is
     hypergeometric.
@@ -63,14 +63,14 @@ def _counts(
         for frame in (a, b)
         for site, layer in zip(frame["site"], frame["layer"], strict=True)
     }
-    for site, layer in layer_of.items():
-        left, right = of_a.get(site, set()), of_b.get(site, set())
-        n, n_a, n_b = widths.get(site, 0), len(left), len(right)
+    for place in dict.fromkeys([*of_a, *of_b]):
+        left, right = of_a.get(place, set()), of_b.get(place, set())
+        n, n_a, n_b = widths.get(place[0], 0), len(left), len(right)
         share = n_a / n if n else np.nan
         spread = (n - n_b) / (n - 1) if n > 1 else np.nan
         rows.append(
             {
-                "layer": layer,
+                "layer": layer_of[place[0]],
                 "a": n_a,
                 "b": n_b,
                 "both": len(left & right),
@@ -82,11 +82,13 @@ def _counts(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _chosen(neurons: pd.DataFrame) -> dict[str, set[int]]:
-    return {
-        str(site): set(part["index"].astype(int))
-        for site, part in neurons.groupby("site")
-    }
+def _chosen(neurons: pd.DataFrame) -> dict[tuple[str, str], set[int]]:
+    """The neurons by site and pooling."""
+    chosen: dict[tuple[str, str], set[int]] = {}
+    names = ("site", "pooling", "index")
+    for site, pooling, index in zip(*(neurons[name] for name in names), strict=True):
+        chosen.setdefault((str(site), str(pooling)), set()).add(int(index))
+    return chosen
 
 
 def _rates(counts: pd.DataFrame) -> pd.DataFrame:

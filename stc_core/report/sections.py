@@ -41,7 +41,7 @@ from stc_core.analysis.summary import (
 )
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.statistics import class_balance
-from stc_core.display import interval, percent
+from stc_core.display import formatted, interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
 from stc_core.figures.errors import (
     MOST_CONFUSED,
@@ -210,7 +210,8 @@ def faithfulness_section(run: Run, metrics: RunMetrics) -> str:
 
 def _score(scores: dict[str, Any], name: str) -> tuple[str, str]:
     found = scores[name]
-    return f"{found['mean']:.3f}", f"{found['low']:.2f} to {found['high']:.2f}"
+    low, high = (formatted(found[name], ".2f") for name in ("low", "high"))
+    return formatted(found["mean"], ".3f"), f"{low} to {high}"
 
 
 def neurons(run: Run, metrics: RunMetrics) -> str:
@@ -243,7 +244,7 @@ def _weights(neuron: dict[str, Any]) -> str:
     """The three classes with the largest weights of the neuron, and these weights."""
     weights = weights_of(neuron)
     strongest = sorted(weights, key=lambda name: -abs(weights[name]))[:3]
-    return ", ".join(f"{name} {weights[name]:+.2f}" for name in strongest)
+    return ", ".join(f"{name} {formatted(weights[name], '+.2f')}" for name in strongest)
 
 
 def _highest(values: np.ndarray, texts: list[str]) -> str:
@@ -320,8 +321,8 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
     bounds = interval((kept.low, kept.high))
     right_share = f"; {percent(kept.accuracy)} of these are right (95 %: {bounds})"
     answers = (
-        f"With a confidence of at least {_SURE:.0%}, {percent(kept.coverage)} of the "
-        f"texts are answered{right_share if kept.n else ''}."
+        f"With a confidence of at least {100 * _SURE:.0f} %, {percent(kept.coverage)} "
+        f"of the texts are answered{right_share if kept.n else ''}."
     )
     coverage = html_chart(
         coverage_figure(coverage_curve(sure, right), kept),

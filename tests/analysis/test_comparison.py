@@ -185,7 +185,7 @@ def test_where_two_runs_differ():
     ("counts", "words"),
     [
         ((50, 2, 8, 40), ("52.0 %", "58.0 %", "+6.0 points", "0.11", "may well be")),
-        ((50, 20, 1, 29), ("70.0 %", "51.0 %", "-19.0 points", "chance is unlikely")),
+        ((50, 20, 1, 29), ("70.0 %", "51.0 %", "−19.0 points", "chance is unlikely")),
         ((5, 20, 9, 6), ("0.061", "may well be chance: this test is stricter")),
     ],
 )

@@ -63,7 +63,7 @@ def test_overlapping_intervals_are_said_and_no_more_made_of_it():
 @pytest.mark.parametrize(
     ("interval", "said"),
     [
-        ((-0.01, 0.15), "TF-IDF words (78.0 %): +7.0 points, 95 %: -1.0 to +15.0."),
+        ((-0.01, 0.15), "TF-IDF words (78.0 %): +7.0 points, 95 %: −1.0 to +15.0."),
         ((0.02, 0.12), "**better than every baseline**; next is TF-IDF words"),
     ],
 )
@@ -230,7 +230,7 @@ def test_more_rows_are_told_with_their_bands():
 def test_a_gain_that_may_be_none_is_doubted():
     _, second = more_rows(learning(gain_low=-0.01))
     assert second == (
-        "It is not certain that they help: 700 would add about 4.2 points (95 %: -1.0 "
+        "It is not certain that they help: 700 would add about 4.2 points (95 %: −1.0 "
         "to 5.9)."
     )
 

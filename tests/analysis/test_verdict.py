@@ -26,7 +26,7 @@ def metrics(**baselines: Any) -> Any:
         (
             (-0.01, 0.05),
             "level",
-            ": +2.0 points, 95 %: -1.0 to +5.0. The difference may be chance.",
+            ": +2.0 points, 95 %: −1.0 to +5.0. The difference may be chance.",
         ),
         ((-0.05, -0.01), "worse", "**worse than a baseline**, All sites, dense"),
         (None, "unknown", "It is not known whether that is chance."),

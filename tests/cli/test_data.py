@@ -21,7 +21,7 @@ def test_data_check_says_how_many_texts_would_be_cut(stc: Stc, tmp_path: Path):
     (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(rows), "utf-8")
     found = json.loads(stc("data", "check", tmp_path / "t.csv", "--json").out)
     (cut,) = (f for f in found["findings"] if f["kind"] == "truncated")
-    assert cut["count"] == 9 and "9 of 60 texts (15.0%)" in cut["message"]
+    assert cut["count"] == 9 and "9 of 60 texts (15.0 %)" in cut["message"]
 
 
 def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):

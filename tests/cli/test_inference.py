@@ -91,7 +91,7 @@ def test_explain_shows_the_decision(stc: Stc, run: Path):
     assert "win [red]" in said.out  # what looks like markup is shown as it is
     neurons = [line for line in lines if "mlp.5 #" in line]
     assert "mlp.5 #1 · max" in neurons[0] and "+1.50" in neurons[0]
-    assert "mlp.5 #2 · max" in neurons[1] and "-0.70" in neurons[1]
+    assert "mlp.5 #2 · max" in neurons[1] and "−0.70" in neurons[1]
     assert "3 other neurons" in said.out and "+1.10" in said.out
 
 

@@ -139,7 +139,7 @@ def test_class_sizes(tmp_path):
 def test_a_class_that_most_rows_have_is_named(tmp_path):
     table = pd.concat([rows(70, 1), rows(30, 1, "few").assign(label="few")])
     got = found(table, tmp_path)["imbalance"].message
-    assert "70% of the rows are 'c0'" in got and "--criterion" in got
+    assert "70 % of the rows are 'c0'" in got and "--criterion" in got
     assert "imbalance" not in found(table.iloc[1:], tmp_path)
 
 

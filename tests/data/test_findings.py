@@ -49,7 +49,7 @@ def test_findings_name_rows(rows, file, words):
 def test_truncated_is_said_once():
     once = add_truncated(report(), 1, 100, 256)
     assert once.findings[-1].severity == "info"
-    assert "1 of 100 texts (1.0%)" in once.findings[-1].message
+    assert "1 of 100 texts (1.0 %)" in once.findings[-1].message
     twice = add_truncated(once, 30, 100, 128)
     assert [f.kind for f in twice.findings].count("truncated") == 1
     assert twice.findings[-1].severity == "warning"
@@ -108,8 +108,8 @@ def test_histogram_ends_in_one_wide_bin():
 
 def test_a_share_of_a_sample_says_so_and_counts_for_all():
     found = add_truncated(report(), 500, 2000, 256, sampled_of=9000).findings[-1]
-    assert "About 25.0% of the texts (500 of a sample of 2,000)" in found.message
+    assert "About 25.0 % of the texts (500 of a sample of 2,000)" in found.message
     assert found.count == 2250 and found.severity == "warning"
     all_of = add_truncated(report(), 5, 9000, 256, sampled_of=9000).findings[-1]
-    assert "5 of 9,000 texts (0.1%) are longer" in all_of.message
+    assert "5 of 9,000 texts (0.1 %) are longer" in all_of.message
     assert add_truncated(report(), 0, 2000, 256, sampled_of=9000) == report()

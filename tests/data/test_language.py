@@ -78,7 +78,7 @@ def test_a_model_that_was_not_made_for_the_texts_is_told():
     german = TextLanguage("de", 0.9, 10)
     told = language_finding(german, 50, "all-MiniLM-L6-v2")
     assert told is not None and told.kind in CAUSES_FIRST and told.count == 45
-    assert "About 90% of the texts are German" in told.message
+    assert "About 90 % of the texts are German" in told.message
     assert "was made for English" in told.message
     for found, model in (
         (TextLanguage("en", 1.0, 10), "all-MiniLM-L6-v2"),

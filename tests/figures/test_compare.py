@@ -79,7 +79,8 @@ def test_of_many_classes_those_that_differ_most():
 
 
 def test_overlap_stands_beside_chance():
-    chosen = pd.DataFrame({"site": "mlp.1", "layer": 1, "index": range(4)})
+    fixed = {"site": "mlp.1", "layer": 1, "pooling": "max"}
+    chosen = pd.DataFrame({**fixed, "index": range(4)})
     layers = agreement(chosen, chosen, {"mlp.1": 16})
     bars, chance = overlap_bars(layers).data
     assert list(bars.y) == [4] and list(chance.y) == [1]

@@ -68,7 +68,7 @@ def test_two_classes_colour_by_their_difference():
     np.testing.assert_allclose(marker.color, table["weight:a"] - table["weight:b"])
     assert marker.colorbar.title.text == "weight for a − for b"
     said = figure.data[0].hovertext[0]
-    assert "weight +0.500 for a" in said and "weight -0.500 for b" in said
+    assert "weight +0.500 for a" in said and "weight −0.500 for b" in said
 
 
 def test_a_bin_carries_its_strongest_neuron_and_its_site():

@@ -146,7 +146,7 @@ def test_a_text_with_no_token_is_just_shown():
 
 def test_special_tokens_follow_with_their_value():
     tokens = [Token(0, 0, "[CLS]", -0.25), Token(0, 2, "hi", 1.0)]
-    assert Seen(coloured("hi", tokens, palette="diverging")).text == "hi [CLS] -0.250"
+    assert Seen(coloured("hi", tokens, palette="diverging")).text == "hi [CLS] −0.250"
     assert Seen(coloured("hi", tokens, palette="sequential")).text == "hi [CLS]"
 
 

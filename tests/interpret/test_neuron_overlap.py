@@ -8,17 +8,18 @@ from scipy.stats import hypergeom
 from stc_core.interpret.neuron_overlap import agreement, comparable, total
 
 
-def neurons(*places: tuple[str, int]) -> pd.DataFrame:
+def neurons(*places: tuple[str, int], pooling: str = "mean") -> pd.DataFrame:
     return pd.DataFrame(
         {
             "site": [site for site, _ in places],
             "layer": [int(site.rpartition(".")[2]) for site, _ in places],
             "index": [index for _, index in places],
+            "pooling": pooling,
         }
     )
 
 
-A = neurons(("resid.1", 0), ("resid.1", 1), ("mlp.1", 3), ("mlp.2", 0), ("mlp.2", 0))
+A = neurons(("resid.1", 0), ("resid.1", 1), ("mlp.1", 3), ("mlp.2", 0))
 B = neurons(("resid.1", 1), ("resid.1", 2), ("mlp.1", 3), ("resid.3", 0))
 WIDTHS = {"resid.1": 10, "mlp.1": 40, "mlp.2": 40, "resid.3": 10}
 
@@ -28,9 +29,16 @@ def test_overlap_by_layer():
     assert found.index.tolist() == [1, 2, 3]
     assert found.loc[1, ["a", "b", "both"]].tolist() == [3, 3, 2]
     assert found.loc[1, "jaccard"] == pytest.approx(2 / 4)
-    # Two poolings of one neuron count once; what one run alone reads is not shared.
+    # What one run alone reads is not shared.
     assert found.loc[2, ["a", "b", "both"]].tolist() == [1, 0, 0]
     assert found.loc[3, "jaccard"] == 0
+
+
+def test_two_poolings_of_a_neuron_count_twice_as_everywhere():
+    both = pd.concat([A, neurons(("mlp.1", 3), pooling="max")])
+    found = agreement(both, B, WIDTHS).set_index("layer").loc[1]
+    assert found[["a", "b", "both"]].tolist() == [4, 3, 2]
+    assert found["chance"] == agreement(A, B, WIDTHS)["chance"][0]  # B has no max
 
 
 def test_chance_is_hypergeometric_site_by_site():

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from helpers.browser.app_steps import choose, query, upload
 from helpers.browser.browser import WAIT_MS, browser, listen, server, settled, window
+from stc_core.display import formatted
 from stc_core.export.bundle import write_bundle
 from stc_core.interpret.neuron_table import (
     neuron_address,
@@ -301,7 +302,8 @@ def a_typed_sentence_is_explained(trained: Run, page: Page):
     settled(page)
     found = trained.classifier().explain(SENTENCE)
     words = page.get_by_test_id("stMain").inner_text()
-    assert f"sums to logit {found['logits'][found['label']]:.3f}" in words
+    logit = formatted(found["logits"][found["label"]], ".3f")
+    assert f"sums to logit {logit}" in words
     assert "courier" in page.get_by_test_id("stHtml").first.inner_text()
 
 

@@ -7,12 +7,9 @@ from playwright.sync_api import Page
 
 from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
-FIRST, CLICK = 0.1, 0.08
+FIRST, CLICK = 0.05, 0.08
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
 browser's cache: until it has come each widget is drawn without its label, once."""
-WORDS_COME_LATER = 0.2
-"""The first paint of Examples and Neurons: the height of the coloured words is known
-when they are there, and what is below moves (.11 and .14 on two cores)."""
 WATCH = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -79,8 +76,7 @@ def test_neither_the_first_paint_nor_a_click_moves_what_is_read(
     served_app: ServedApp, page: Page, name: str, more: dict[str, str], button: str
 ):
     page.goto(served_app.url(name, **more))
-    most = WORDS_COME_LATER if name in ("Examples", "Neurons") else FIRST
-    assert shifted(page) <= most, f"first paint of {name}"
+    assert shifted(page) <= FIRST, f"first paint of {name}"
     page.get_by_test_id("stMain").get_by_text(button, exact=True).first.click()
     assert shifted(page) <= CLICK, f"a click on {button} of {name}"
 

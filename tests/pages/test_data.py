@@ -118,7 +118,7 @@ def test_findings_name_their_rows():
 def test_the_share_of_texts_that_would_be_cut_is_said():
     long = b",".join([b" ".join([b"word"] * 400), b"a"]) + b"\n"
     app = uploaded("mine.csv", small_csv(57, extra=(long * 3).decode()))
-    assert "3 of 60 texts (5.0%) are longer than 256 tokens" in plain(said(app))
+    assert "3 of 60 texts (5.0 %) are longer than 256 tokens" in plain(said(app))
 
 
 def plain(words: str) -> str:

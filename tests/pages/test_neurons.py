@@ -247,7 +247,7 @@ def test_the_same_neuron_is_found_in_another_run(run):
 def test_a_run_of_another_backbone_is_not_compared(run):
     other = written_run(run.folder.parent / "other", "Other")
     assert other.done
-    assert "None of the 1 other runs" in said(side("Other runs"))
+    assert "The one other run does not read" in said(side("Other runs"))
 
 
 def test_ablation_is_that_of_the_head(run):

@@ -197,7 +197,7 @@ def show_language(data: DataConfig) -> None:
     found = language_of(data)
     if found is None:
         return
-    share = f"{found.share:.0%} of {found.n:,} texts that were looked at"
+    share = f"{100 * found.share:.0f} % of {found.n:,} texts that were looked at"
     st.caption(f":material/translate: Language: **{found.name}** ({share})")
     if unfit := unfit_model(data, DEFAULT_BACKBONE):
         st.warning(escape(unfit.message), icon=":material/translate:")

@@ -208,9 +208,9 @@ def by_class(scores: pd.DataFrame) -> None:
     """Show the scores of each class; a click on a class shows its texts."""
     for name in ("precision", "recall", "f1"):
         scores[f"{name}_95"] = interval_texts(scores, f"{name}_low", f"{name}_high")
-    # At 1280 pixels the first five columns fit; the others must be scrolled to.
+    # At 1280 pixels the columns up to recall fit beside a narrow matrix.
     columns: dict[str, Any] = {
-        "class": st.column_config.TextColumn("Class", width=114),
+        "class": st.column_config.TextColumn("Class", width=96),
         "n": st.column_config.NumberColumn("Texts", width=44),
         "f1": st.column_config.NumberColumn("F1", **WHOLE_SHARE),
         "f1_95": st.column_config.TextColumn("95 %", width=58),

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
+from stc_core.display import formatted
 from stc_core.errors import StcError
 from stc_core.figures.explanation import erasure_curves
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
@@ -110,7 +111,10 @@ def _part(part: Mapping[str, Any], name: str) -> None:
 
 
 def _with_ends(score: Mapping[str, float]) -> str:
-    return f"{score['mean']:.2f} ({score['low']:.2f} to {score['high']:.2f})"
+    mean, low, high = (
+        formatted(score[name], ".2f") for name in ("mean", "low", "high")
+    )
+    return f"{mean} ({low} to {high})"
 
 
 def _cases(run: Run, cases: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from stc_core.display import formatted
 from stc_core.errors import StcError
 from stc_core.figures.attention import attended_tokens
 from stc_core.figures.explanation import probability_bars, top_classes, waterfall
@@ -188,8 +189,8 @@ def draw_gradients(run: Run, explanation: dict[str, Any], text: str) -> None:
     st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
     st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
     st.caption(
-        f"From blank words (logit {attribution['start']:+.2f}) to these "
-        f"({attribution['logit']:+.2f}). Error of the numerical sum: "
+        f"From blank words (logit {formatted(attribution['start'], '+.2f')}) to these "
+        f"({formatted(attribution['logit'], '+.2f')}). Error of the numerical sum: "
         f"{abs(attribution['error']):.2f}."
     )
 

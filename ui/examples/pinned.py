@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.row_explanation import FINAL
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
 from stc_core.interpret.text_diff import neuron_changes, probability_changes
@@ -36,7 +36,9 @@ def show_logit_changes(
 ) -> None:
     """Show the parts that changed the logit of `label` most, and links to neurons."""
     change = after["logits"][label] - before["logits"][label]
-    st.markdown(f"**Logit of {escape(label)}** {change:+.2f}, mainly from")
+    st.markdown(
+        f"**Logit of {escape(label)}** {formatted(change, '+.2f')}, mainly from"
+    )
     changes = neuron_changes(before, after, label)
     st.dataframe(
         changes.loc[:, ["name", "change"]],

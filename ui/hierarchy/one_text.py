@@ -41,7 +41,7 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
             f"{escape(step['column'])} · decided at layer {step['layer']}",
             step["label"],
             f"{percent(step['probability'])} · {step['flops'] / 1e6:,.0f} MFLOP so "
-            f"far, {step['flops_share']:.0%} of the model",
+            f"far, {100 * step['flops_share']:.0f} % of the model",
             delta_color="off",
             delta_arrow="off",
             border=True,

@@ -74,8 +74,8 @@ def show_level_scores(metrics: RunMetrics) -> None:
         row.metric(
             f"{escape(level['column'])} · layer {layer}",
             percent(shown["accuracy"]),
-            f"macro-F1 {percent(shown['macro_f1'])} · {min(flops / whole, 1):.0%} of "
-            "the compute",
+            f"macro-F1 {percent(shown['macro_f1'])} · "
+            f"{100 * min(flops / whole, 1):.0f} % of the compute",
             delta_color="off",
             delta_arrow="off",
             border=True,

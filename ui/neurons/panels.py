@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.display import formatted
 from stc_core.figures.text_lists import TextRow, text_list
 from stc_core.figures.token_heatmap import coloured, legend, note
 from stc_core.interpret.exemplars import (
@@ -50,6 +51,10 @@ QUARTERS = {
     "Last quarter": "75–100 %",
 }
 """Short names: with the long ones the choice would not fit in one line."""
+GROUPED = (
+    "Nearly identical texts are grouped. Look at random texts as well: the highest "
+    "alone make any neuron look clear."
+)
 LOADING = "Loading the language model. Then each word is shaded by its activation …"
 
 
@@ -89,13 +94,12 @@ def _texts(run: Run, neuron: dict[str, Any]) -> None:
         required=True,
         format_func=lambda group: str(QUARTERS.get(group, group)),
         key="text_group",
-        help="Look at random texts as well. The highest texts alone make any neuron "
-        "look clear.",
+        label_visibility="collapsed",
     )
     rows = picked.loc[picked["group"] == group]
+    # Above the texts, whose height is known last.
+    st.caption(f"{POOLING_RULES[neuron['pooling']].sentence} {GROUPED}")
     above, below = st.empty(), st.empty()
-    pooled = POOLING_RULES[neuron["pooling"]].sentence
-    st.caption(f"{pooled} Nearly identical texts are grouped.")
     if not wait_for_reader(run):
         below.html(_listing(run, rows))
         # A click elsewhere can end the wait at each update of `above`.
@@ -166,9 +170,9 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
     st.html(legend("sequential", scale=scale, floor=floor, high="activation"))
     head_z = (value - neuron["mean"]) / neuron["sd"]
     st.markdown(
-        f"Pooled ({neuron['pooling']}) **{value:.3g}**: "
-        f"{rank_in_words(value, values)} of this run, {head_z:+.1f} standard "
-        "deviations from the training mean."
+        f"Pooled ({neuron['pooling']}) **{formatted(value, '.3g')}**: "
+        f"{rank_in_words(value, values)} of this run, {formatted(head_z, '+.1f')} "
+        "standard deviations from the training mean."
     )
     if not all(token.special for token in shown):
         top = max(shown, key=lambda token: token.value)
@@ -211,17 +215,22 @@ def chance(n: int, many: int) -> float:
     return min(1.0, float(np.sqrt(2 * np.log(max(many, 2)) / max(n, 1))))
 
 
+def no_other_run(total: int) -> str:
+    """Why no other run can be asked about a neuron, if there are `total` others."""
+    if not total:
+        return "There is no other run yet."
+    if total == 1:
+        return "The one other run does not read single neurons of this language model."
+    return (
+        f"None of the {total:,} other runs reads single neurons of this language model."
+    )
+
+
 def other_runs(run: Run, neuron: dict[str, Any]) -> None:
     """Show how other runs on the same backbone use this neuron."""
     rows, total = find_in_other_runs(run, neuron)
     if not rows:
-        st.info(
-            f"None of the {total:,} other runs reads single neurons of the same "
-            "language model. Train another run with other labels or another seed."
-            if total
-            else "There is no other run yet. Train one with other labels or another "
-            "seed."
-        )
+        st.info(f"{no_other_run(total)} Train one with other labels or another seed.")
         return
     table = pd.DataFrame(
         {

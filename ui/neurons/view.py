@@ -55,7 +55,7 @@ def show_page() -> None:
         neuron = one_of(neurons, choose_neuron(run, shown))
         show_weights(run, neuron, shown.label)
     with left:
+        show_panels(run, neuron)
         show_search(run)
         show_words(run)
         show_stability(run)
-        show_panels(run, neuron)

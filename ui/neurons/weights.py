@@ -25,7 +25,7 @@ from ui.state.navigation import context
 _SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
     "How much the logit of the class changes when the neuron is one standard deviation "
-    f"more active. {_SIGNS}"
+    f"(SD) more active. {_SIGNS}"
 )
 DENSITY_HELP = (
     "Each curve is scaled to its own peak. A tick marks the median. For a class with "
@@ -93,8 +93,10 @@ def show_ranks(run: Run, neuron: dict[str, Any]) -> None:
 
 def activity_heading() -> str:
     """Draw the heading of the activations; return how they are drawn."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**How active, by class**", help=DENSITY_HELP, width="stretch")
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False
+    ):
+        st.markdown("**Activity by class**", help=DENSITY_HELP, width="stretch")
         return st.segmented_control(
             "Draw as",
             ["density", "counts"],

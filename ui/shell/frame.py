@@ -79,15 +79,26 @@ def _style_page() -> None:
     """Give the browser the style of the pages; once a session, wait until it has it.
 
     The browser would else draw a part of the page first, and then move it up by 51
-    pixels. It answers by a rerun, which ends the wait.
+    pixels. It answers by a rerun, which ends the wait. Meanwhile it loads the code of
+    two kinds of element, which would else have another height until it has come.
     """
     asks = st.context.url is not None and _STYLED not in st.session_state
     data = {"style": _style(), "asks": asks}
     with st.container(key="page_style"):
         _mount(key=_KEY, data=data, on_styled_change=_note)
         if asks:
+            _load_code()
             _await_answer()
     _note()
+
+
+def _load_code() -> None:
+    """Draw an element of each of these kinds where nobody sees it."""
+    with st.container(height=1, border=False):
+        st.html("<i></i>")
+        st.segmented_control(
+            "No choice", ("",), key=f"{_KEY}_choice", label_visibility="collapsed"
+        )
 
 
 def _note() -> None:

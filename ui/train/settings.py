@@ -150,7 +150,7 @@ def _variability(data: DataConfig) -> dict[str, Any]:
 
 def _contrastive(data: DataConfig) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        way = choice_field("tune.method", TUNINGS, width=210)
+        way = choice_field("tune.method", TUNINGS, width=180)
         epochs = number_field("contrastive.epochs", width=110)
         batch = number_field("contrastive.batch", width=150)
         seconds = choose_seconds()
@@ -206,8 +206,8 @@ def tuning(*, blocks: bool = True) -> dict[str, Any]:
     """
     return {
         "method": choice_field("tune.method", TUNINGS, width=210),
-        "blocks": number_field("tune.blocks", width=110, disabled=not blocks),
-        "epochs": number_field("tune.epochs", width=150),
+        "blocks": number_field("tune.blocks", width=100, disabled=not blocks),
+        "epochs": number_field("tune.epochs", width=140),
         "seconds": choose_seconds(),
     }
 
@@ -217,7 +217,7 @@ def choose_seconds() -> float | None:
     minutes = number_field(
         "tune.seconds",
         min_value=0.1,
-        width=150,
+        width=140,
         help="Tuning ends after this time, even if more epochs are allowed.",
         key="minutes",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stc_core.display import percent
+from stc_core.display import formatted, percent
 from stc_core.interpret.faithfulness.scores import (
     ATTRIBUTIONS,
     LEFT_OUT,
@@ -52,8 +52,8 @@ def _verdict(by_name: Mapping[str, Any], parts: str) -> str:
     name = ATTRIBUTIONS[best]
     if ahead["low"] <= 0:
         return (
-            f"{name} takes away a little more ({ahead['mean']:+.2f}), which may be "
-            "chance."
+            f"{name} takes away a little more ({formatted(ahead['mean'], '+.2f')}), "
+            "which may be chance."
         )
     slow = best == LEFT_OUT and parts == "words"
     return (
@@ -73,4 +73,7 @@ def _inside(name: str) -> str:
 
 
 def _interval(value: Mapping[str, float]) -> str:
-    return f"{value['mean']:.2f} (95 %: {value['low']:.2f} to {value['high']:.2f})"
+    mean, low, high = (
+        formatted(value[name], ".2f") for name in ("mean", "low", "high")
+    )
+    return f"{mean} (95 %: {low} to {high})"
