@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
-from stc_core.errors import StcError
 from stc_core.figures.explanation import erasure_curves
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
@@ -18,7 +17,7 @@ from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
 from ui.errors.label_errors import picked_text
-from ui.shell.messages import show_error
+from ui.shell.measuring import measured
 from ui.shell.widgets import places_table
 
 ERASURE = (
@@ -63,18 +62,8 @@ def _offer(run: Run) -> None:
             "takes minutes; the run keeps the result."
         )
         return
-    bar = st.progress(0.0, text="Reading what is usual …")
-
-    def progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,}")
-
-    try:
-        faithfulness_on(run, progress=progress)
-    except StcError as error:
-        bar.empty()
-        show_error(error)
-        return
-    st.rerun()
+    if measured(lambda progress: faithfulness_on(run, progress=progress)) is not None:
+        st.rerun()
 
 
 def _part(part: Mapping[str, Any], name: str) -> None:
@@ -110,7 +99,8 @@ def _part(part: Mapping[str, Any], name: str) -> None:
 
 
 def _with_ends(score: Mapping[str, float]) -> str:
-    return f"{score['mean']:.2f} ({score['low']:.2f} to {score['high']:.2f})"
+    text = f"{score['mean']:.2f} ({score['low']:.2f} to {score['high']:.2f})"
+    return text.replace("-", "−")
 
 
 def _cases(run: Run, cases: list[dict[str, Any]]) -> None:
