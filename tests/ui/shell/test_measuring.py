@@ -41,5 +41,5 @@ def test_a_mistake_is_told_in_place_of_the_bar():
     app.session_state["fails"] = True
     app.run()
     assert app.text[0].value == "found None"
-    assert "Add rows." in app.error[0].value
+    assert "Add rows" in app.error[0].value
     assert not app.button and not app.exception
