@@ -22,13 +22,13 @@ def _page() -> None:
 
 
 def test_what_was_measured_comes_back_and_the_button_goes():
-    app = AppTest.from_function(_page).run()
+    app = AppTest.from_function(_page, default_timeout=60).run()
     assert app.text[0].value == "found 7"
     assert not app.button and not app.get("progress")
 
 
 def test_meanwhile_there_are_a_bar_and_a_button_that_ends_it():
-    app = AppTest.from_function(_page)
+    app = AppTest.from_function(_page, default_timeout=60)
     app.session_state["looks"] = True
     app.run()
     assert [one.label for one in app.button] == ["Cancel"]
@@ -37,7 +37,7 @@ def test_meanwhile_there_are_a_bar_and_a_button_that_ends_it():
 
 
 def test_a_mistake_is_told_in_place_of_the_bar():
-    app = AppTest.from_function(_page)
+    app = AppTest.from_function(_page, default_timeout=60)
     app.session_state["fails"] = True
     app.run()
     assert app.text[0].value == "found None"
