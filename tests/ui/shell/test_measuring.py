@@ -2,6 +2,10 @@
 
 from streamlit.testing.v1 import AppTest
 
+from ui.shell.measuring import measured
+
+assert measured  # its import sets the environment, before a test is watched
+
 
 def _page() -> None:
     import streamlit as st
