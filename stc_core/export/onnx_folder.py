@@ -36,6 +36,7 @@ from stc_core.runs.run import Run
 
 GRAPH, INT8_GRAPH, ABOUT_GRAPH = "model.onnx", "model.int8.onnx", "about.json"
 SCRIPT = Path(__file__).with_name("predict_onnx.py")
+WORD_SCRIPT = Path(__file__).with_name("word_logits.py")
 MOST_APART = 1e-4
 """The most by which a probability of the graph may differ from that of torch."""
 _OUTPUTS = ("logits", "probabilities", "label")
@@ -210,12 +211,13 @@ def write_graph_notes(
 ) -> None:
     """Write tokenizer.json and about.json, which a program needs beside the graph.
 
-    For a classifier that reads words also words.npz and ngrams.py.
+    For a classifier that reads words also words.npz, ngrams.py and word_logits.py.
     """
     write_tokenizer(classifier, folder / "tokenizer.json", texts)
     if (words := classifier.words_) is not None:
         np.savez(folder / "words.npz", words=np.array(words.words), weight=words.weight)
         shutil.copyfile(ngrams.__file__, folder / "ngrams.py")
+        shutil.copyfile(WORD_SCRIPT, folder / "word_logits.py")
     _write_about(classifier, folder, GRAPH)
 
 

@@ -127,8 +127,9 @@ def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figu
     """What the probability loses without each share of the parts, a line by method.
 
     `part` is a record of `PartScores`. The shares are evenly spaced, since most of them
-    are small; `names` are those of the methods.
+    are small; `names` are those of the methods, each of which has a colour of its own.
     """
+    colours = dict(zip(names, PALETTE, strict=False))
     ticks = [f"{100 * share:g} %" for share in part["shares"]]
     lines = [
         {
@@ -138,19 +139,19 @@ def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figu
             "mode": "lines+markers",
             "name": names[one["method"]],
             "line": {
-                "color": PALETTE[place] if one["method"] != "random" else GREY,
+                "color": colours[one["method"]] if one["method"] != "random" else GREY,
                 "dash": "dot" if one["method"] == "random" else "solid",
             },
             "hovertemplate": names[one["method"]]
             + "<br>without %{x}: %{y:.3f}<extra></extra>",
         }
-        for place, one in enumerate(part["methods"])
+        for one in part["methods"]
     ]
     return settle(
         figure_of(lines),
-        height=320,
+        height=400,
         top=70,
         legend=True,
         xaxis={"title": "strongest parts taken away", "type": "category"},
-        yaxis={"title": "loss of probability"},
+        yaxis={"title": "loss of probability", "rangemode": "tozero"},
     )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+MOST_THREADS = 8
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -17,16 +18,21 @@ def cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
+def at_once(n: int, n_cores: int) -> int:
+    """How many of n items `in_threads` works on at a time, on so many cores."""
+    return max(1, min(MOST_THREADS, n_cores, n))
+
+
 def in_threads(
-    job: Callable[[_Item], _Result], items: Sequence[_Item], *, most: int = 8
+    job: Callable[[_Item], _Result], items: Sequence[_Item]
 ) -> list[_Result]:
-    """What `job` gives for each item, in their order; `most` at once, or one a core.
+    """What `job` gives for each item, in their order; `at_once` are in work at a time.
 
     A factorisation of a small matrix gains little from several threads; several of them
     at once do. As each has one thread of BLAS, the results do not depend on the number
     of cores.
     """
-    workers = max(1, min(most, cores(), len(items)))
+    workers = at_once(len(items), cores())
     with threadpool_limits(1, "blas"):
         if workers == 1:
             return [job(item) for item in items]

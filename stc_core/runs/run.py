@@ -284,9 +284,20 @@ class Run(RunFrames):
         """The last lines of log.txt; empty if there is no log."""
         return read_tail(self.folder / RunFile.LOG, n_lines)
 
+    def check_folder(self) -> None:
+        """Raise a StcError if the folder was deleted or moved meanwhile."""
+        if not self.folder.is_dir():
+            raise StcError(
+                f"run {str(self.folder)!r}",
+                expected="the folder that was opened",
+                got="no such folder",
+                remedy="It was deleted or moved meanwhile; `stc runs` lists the runs.",
+            )
+
     def _written(self, name: str) -> Path:
         path = self.folder / name
         if not path.exists():
+            self.check_folder()
             state = self.status["state"]
             busy = state in BUSY
             recipe = self.config.train.recipe

@@ -5,6 +5,7 @@ that were chosen with it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -220,8 +221,7 @@ def _dual_weights(
     for place in places:
         own = np.zeros((n, n), np.float32)
         add_products(own, columns.block(place, rows))
-        for number, trust in enumerate(columns.trust[:, place]):
-            products[number] += own * trust**2
+        _add_trusted(products, own, columns.trust[:, place])
         layer = layers[place]
         ends_layer = place + 1 == len(layers) or layers[place + 1] > layer
         if ends_layer and layer in depths:
@@ -233,6 +233,19 @@ def _dual_weights(
             )
             found[layer] = np.concatenate(parts, axis=1)
     return found
+
+
+def _add_trusted(
+    products: Float[np.ndarray, "n_fits n n"],
+    own: Float[np.ndarray, "n n"],
+    trust: Float[np.ndarray, " n_fits"],
+) -> None:
+    """Add the inner products of one site to those of each fit, by its trust squared."""
+
+    def add(number: int) -> None:
+        products[number] += own * trust[number] ** 2
+
+    in_threads(add, range(len(products)))
 
 
 def _dual(
@@ -340,9 +353,12 @@ def _trust(
     """
     rows = _some(task, most)
     inside = [_times(rows, fit) for fit in fits]
+    reading = Lock()  # else each thread would hold a site as a whole
 
     def gains_of(site: PooledSite) -> list[float]:
-        return _gains(read(site)[rows], task, rows, inside)
+        with reading:
+            X = read(site)[rows]
+        return _gains(X, task, rows, inside)
 
     gains = np.array(in_threads(gains_of, sites)).T
     largest = gains.max(axis=1, keepdims=True)

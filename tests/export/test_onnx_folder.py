@@ -1,5 +1,6 @@
 """A graph has the answers of torch, alone and in a batch, and needs no torch."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from stc_core.export.onnx_folder import (
     GRAPH,
     INT8_GRAPH,
     MOST_APART,
+    SCRIPT,
     largest_difference,
     store_int8,
     write_graph,
@@ -226,6 +228,35 @@ def test_the_script_runs_without_torch(folder: Path, run: Run):
     assert [label for label, _ in lines] == classifier.predict(texts).tolist()
     best = classifier.predict_proba(texts).max(axis=1)
     assert [float(p) for _, p in lines] == pytest.approx(best, abs=2e-4)
+
+
+@pytest.mark.parametrize("given", [[], ["nowhere"], ["."], [".", "."]])
+def test_the_script_says_in_a_sentence_what_folder_it_needs(
+    given: list[str], tmp_path: Path
+):
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT), *given],
+        input="a text",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 1 and not ended.stdout
+    (said,) = ended.stderr.splitlines()
+    assert (
+        said.startswith("Give the folder that `stc export --onnx` wrote")
+        and str(given) in said
+    )
+
+
+def test_the_script_is_short():
+    """40 lines, without those that are empty, comments or docstrings."""
+    lines = SCRIPT.read_text("utf-8").splitlines()
+    code = {n for n, line in enumerate(lines, start=1) if line.split("#")[0].strip()}
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            code -= {*range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    assert len(code) <= 40
 
 
 def test_the_loss_of_int8_is_that_of_the_test_rows(

@@ -64,3 +64,14 @@ def test_each_explanation_has_a_line_over_the_shares():
     assert list(lines[1].x) == ["1 %", "5 %", "10 %", "20 %", "50 %"]
     assert list(lines[1].y) == [0.5] * 5
     assert [line.line.dash for line in lines] == ["solid", "solid", "dot"]
+
+
+def test_an_explanation_has_one_colour_whatever_stands_beside_it():
+    part = faithful_part(best=0.5)
+    fewer = {**part, "methods": part["methods"][1:]}
+    both = [
+        {line.name: line.line.color for line in erasure_curves(one, ATTRIBUTIONS).data}
+        for one in (part, fewer)
+    ]
+    assert both[1].items() < both[0].items()
+    assert len(set(both[0].values())) == len(both[0])

@@ -413,6 +413,13 @@ def test_the_neurons_of_a_class_are_changed_together(run, monkeypatch):
     assert count_neurons(measured.intervention.neurons) == n
 
 
+@pytest.mark.parametrize(("side", "is_above"), [("Use", True), ("Texts", False)])
+def test_a_panel_that_measures_stands_above_the_map(run, side, is_above):
+    app = fine(visit(PAGE, run="r", side=side))
+    drawn = [getattr(one, "key", None) or one.type for one in app.main]
+    assert (drawn.index("side") < drawn.index("neuron_chart")) == is_above
+
+
 def test_steering_by_nothing_is_said():
     state = {"inside_how": "steer", "inside_steer": 0.0}
     app = fine(visit(PAGE, run="r", side="In the model", state=state))

@@ -8,7 +8,6 @@ import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
 from stc_core.display import formatted
-from stc_core.errors import StcError
 from stc_core.figures.explanation import erasure_curves
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
@@ -19,7 +18,7 @@ from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
 from ui.errors.label_errors import picked_text
-from ui.shell.messages import show_error
+from ui.shell.measuring import measured
 from ui.shell.widgets import places_table
 
 ERASURE = (
@@ -64,18 +63,8 @@ def _offer(run: Run) -> None:
             "takes minutes; the run keeps the result."
         )
         return
-    bar = st.progress(0.0, text="Reading what is usual …")
-
-    def progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,}")
-
-    try:
-        faithfulness_on(run, progress=progress)
-    except StcError as error:
-        bar.empty()
-        show_error(error)
-        return
-    st.rerun()
+    if measured(lambda progress: faithfulness_on(run, progress=progress)) is not None:
+        st.rerun()
 
 
 def _part(part: Mapping[str, Any], name: str) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from stc_core.display import percent
-from stc_core.errors import StcError
 from stc_core.figures.activity import effect_dots
 from stc_core.interpret.interventions.edits import INTERVENTIONS
 from stc_core.interpret.interventions.effect_records import Effect
@@ -16,7 +15,8 @@ from ui.cache.effects import READ_TEXTS, Asked, effect_on, is_measured
 from ui.cache.run_files import read
 from ui.charts.chart import chart
 from ui.neurons.patch import show_patch
-from ui.shell.messages import escape, show_error
+from ui.shell.measuring import measured
+from ui.shell.messages import escape
 
 _ABOUT = (
     "A weight says what can be read in a neuron. Here the neuron is changed inside the "
@@ -78,29 +78,19 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
             "once for each of 20 random sets."
         )
         return
-    bar = st.progress(0.0, text="Reading what is usual …")
-
-    def progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,}")
-
-    try:
-        effect = effect_on(run, asked, progress=progress)
-    except StcError as error:
-        bar.empty()
-        show_error(error)
-        return
-    bar.empty()
-    _show(effect)
+    effect = measured(lambda progress: effect_on(run, asked, progress=progress))
+    if effect is not None:
+        _show(effect)
 
 
 def _show(effect: Effect) -> None:
-    """Draw the dots of both readers, and what they mean."""
+    """Say what the change means; draw the dots of both readers."""
+    for sentence in effect_sentences(effect):
+        st.markdown(escape(sentence))
     changes = {one.reader: one.change for one in effect.readers}
     random = {one.reader: one.random for one in effect.readers}
     figure = effect_dots(changes, random, sets="random sets")
     chart(figure, "effect", alt="Change of the margin beside random neurons")
-    for sentence in effect_sentences(effect):
-        st.markdown(escape(sentence))
     ours = effect.readers[0]
     verb = "gets" if ours.flips == 1 else "get"
     parts = [f"{ours.flips:,} of {effect.n_texts:,} texts {verb} another label."]

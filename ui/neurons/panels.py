@@ -44,6 +44,9 @@ from ui.state.stale_events import set_widget, unless_stale
 from ui.state.text_input import say_if_long
 
 OWN = "Your own text"
+INSIDE, USE = "In the model", "Use"
+MEASURED = (INSIDE, USE)
+"""The panels that measure something of all the run."""
 QUARTERS = {
     "Top quarter": "Top 25 %",
     "Second quarter": "25–50 %",
@@ -66,8 +69,8 @@ def show_panels(run: Run, neuron: dict[str, Any]) -> None:
         "Correlated": _like_it,
         "Other runs": other_runs,
         "Ablate it": show_ablation,
-        "In the model": show_effect_inside,
-        "Use": show_use,
+        INSIDE: show_effect_inside,
+        USE: show_use,
     }
     # A link with a typed text opens the panel that shows this neuron on that text.
     side = pick(

@@ -4,14 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.errors import StcError
 from stc_core.figures.neurons import usage_scatter
 from stc_core.interpret.interventions.sentences import usage_sentences
 from stc_core.runs.run import Run
 from ui.cache.effects import READ_TEXTS, usage_of_neurons, usage_on
 from ui.cache.run_files import read
 from ui.charts.chart import chart
-from ui.shell.messages import show_error
+from ui.shell.measuring import measured
 from ui.state.clicks import click_neuron
 
 _ABOUT = (
@@ -27,14 +26,14 @@ def show_use(run: Run, neuron: dict[str, Any]) -> None:
     if usage is None:
         _offer(run)
         return
+    for sentence in usage_sentences(read(run, "usage")):
+        st.markdown(sentence)
     chart(
         usage_scatter(usage, neuron["neuron"]),
         "usage",
         alt="What is read and what is used of each kept neuron",
         turn=click_neuron,
     )
-    for sentence in usage_sentences(read(run, "usage")):
-        st.markdown(sentence)
     st.caption(
         f"{_ABOUT} Click a point to see that neuron. *Filters* sorts the map by use."
     )
@@ -46,15 +45,5 @@ def _offer(run: Run) -> None:
             f"{_ABOUT} {READ_TEXTS} texts are read at most; the run keeps the result."
         )
         return
-    bar = st.progress(0.0, text="Reading what is usual …")
-
-    def progress(done: int, total: int) -> None:
-        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,}")
-
-    try:
-        usage_on(run, progress=progress)
-    except StcError as error:
-        bar.empty()
-        show_error(error)
-        return
-    st.rerun()
+    if measured(lambda progress: usage_on(run, progress=progress)) is not None:
+        st.rerun()

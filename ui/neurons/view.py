@@ -6,14 +6,14 @@ from stc_core.interpret.neuron_table import one_of
 from ui.cache.neuron_values import has_neurons
 from ui.cache.run_files import read, spells_labels
 from ui.neurons.map import choose_neuron, filters, show_map
-from ui.neurons.panels import show_panels
+from ui.neurons.panels import MEASURED, show_panels
 from ui.neurons.search import show_search
 from ui.neurons.stability import show_stability
 from ui.neurons.weights import show_weights
 from ui.neurons.words import show_words
 from ui.shell.frame import pick_run
 from ui.shell.widgets import FIGURE_AND_TEXT
-from ui.state.navigation import remember
+from ui.state.navigation import context, remember
 
 NONE = (
     "This run keeps no neurons: attention reads every hidden state of all its layers. "
@@ -30,7 +30,11 @@ SPELLED = (
 
 
 def show_page() -> None:
-    """Draw the page below its title."""
+    """Draw the page below its title.
+
+    A panel that measures stands above the map: below it, one would not see that
+    something begins.
+    """
     run = pick_run(texts=True)
     if run.done and not has_neurons(run):
         said = NO_SELECTION if "own_head" in run.metrics else NONE
@@ -49,13 +53,15 @@ def show_page() -> None:
         )
         st.stop()
     left, right = st.columns(FIGURE_AND_TEXT, gap="medium")
-    with left:
+    above, middle, below = left.container(), left.container(), left.container()
+    with middle:
         show_map(run, shown)
     with right:
         neuron = one_of(neurons, choose_neuron(run, shown))
         show_weights(run, neuron, shown.label)
-    with left:
+    with above if context().side in MEASURED else below:
         show_panels(run, neuron)
+    with below:
         show_search(run)
         show_words(run)
         show_stability(run)

@@ -19,7 +19,7 @@ def kept_or_measured(
     """The record in the file `name` of the run, or a new one, which is then kept.
 
     The kept record counts if it was made with the arguments `asked` and for the head
-    that the run has now.
+    that the run has now. StcError if the run was deleted while it was measured.
     """
     key = {**asked, "head": head_digest(run)}
     path = run.folder / name
@@ -28,6 +28,7 @@ def kept_or_measured(
         if all(known.get(name) == value for name, value in key.items()):
             return known
     record = {**key, **measure()}
+    run.check_folder()
     write_json(path, record)
     return record
 

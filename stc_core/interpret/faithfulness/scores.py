@@ -16,10 +16,10 @@ from stc_core.metrics.faithfulness import (
 READOUT, LEFT_OUT, RANDOM = "readout", "leave_one_out", "random"
 ATTRIBUTIONS: dict[str, str] = {
     READOUT: "Exact split of the readout (ours)",
-    "gradient_input": "Gradient x input",
-    "gradient_from_mean": "Gradient x distance from the mean",
+    "gradient_input": "Gradient × input",
+    "gradient_from_mean": "Gradient × distance from mean",
     "integrated_gradients": "Integrated gradients",
-    LEFT_OUT: "Leave one out",
+    LEFT_OUT: "Leaving one out",
     RANDOM: "Random order",
 }
 """Each attribution that is compared, and what people call it."""

@@ -35,12 +35,19 @@ def _beside_random(last: ReaderEffect, n: int) -> str:
     subject, verb = ("This neuron", "moves") if n == 1 else ("These neurons", "move")
     sets = "random neurons" if n == 1 else "random sets"
     less = sum(other < last.change for other in last.random)
-    counted = f"more than {less} of {len(last.random)} {sets} of the same sites"
+    counted = f"more than {_of_all(less, len(last.random))} {sets} of the same sites"
     ratio = "" if math.isnan(last.ratio) else f", {last.ratio:.1f} times the middle one"
     said = f"{subject} {verb} the last layer {counted}{ratio}."
     if last.percentile >= CLEARLY:
         return f"{said} So the model uses what can be read here."
     return f"{said} So what can be read here is not clearly what the model uses."
+
+
+def _of_all(some: int, n: int) -> str:
+    """A number out of n, in words where it is none or all of them."""
+    if some == n:
+        return f"all {n}" if n > 1 else "the one"
+    return f"{some} of {n}" if some else f"none of {n}"
 
 
 def usage_sentences(usage: Mapping[str, Any]) -> list[str]:

@@ -24,11 +24,12 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.heads.least_squares import RIDGES
-from stc_core.heads.parallel import cores
+from stc_core.heads.parallel import at_once, cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
 from stc_core.recipes.planning.phase_seconds import (
     N_REPEATS,
     Shape,
+    fitted_rows,
     judging_fold_count,
     most_candidates,
     probe_seconds,
@@ -37,10 +38,9 @@ from stc_core.recipes.planning.phase_seconds import (
     use_seconds,
 )
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
-from stc_core.selection.ranking import (
-    MOST_RANKED,
-)
+from stc_core.selection.ranking import MOST_RANKED, MOST_TRUSTING
 from stc_core.selection.repeats.draws import MOST_ROWS
+from stc_core.selection.repeats.stability import TRUSTING
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
     FIRST,
@@ -173,8 +173,13 @@ def _memory_of_phases(shape: Shape, *, large: bool) -> int:
     They come on top of what extraction took, which stays with the process; the features
     that are kept in memory are counted, too.
     """
-    later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
-    later.append(stability_bytes(shape))
+    threads = cores()
+    later = [
+        probe_bytes(shape, threads),
+        select_bytes(shape, threads),
+        stability_bytes(shape, threads),
+        baseline_bytes(shape),
+    ]
     kept = min(4 * shape.n * sum(shape.widths), MOST_KEPT_BYTES)
     return kept + max(later + [sampling_bytes(shape)] * large)
 
@@ -246,26 +251,47 @@ def probe_bytes(shape: Shape, threads: int) -> int:
     return 4 * sum(widest) * rows + GRAM_BYTES * len(widest)
 
 
-def select_bytes(shape: Shape) -> int:
-    """Memory of the neurons that rank high in some fold, of copies for a fit, and of
-    the inner products of the rows or of the columns, whichever are fewer."""
+def select_bytes(shape: Shape, threads: int) -> int:
+    """Memory of the ranking, or of the search for the number of neurons.
+
+    The search holds the neurons that rank high in some fold, and for each fold that is
+    judged at a time copies of its rows, and inner products of the rows or of the
+    columns, whichever are fewer.
+    """
     p, columns = most_candidates(shape), sum(shape.widths)
-    ranked = min(2 * p, columns)
-    inner = min(p, shape.n_learned)
-    search = shape.n * ranked + 2 * shape.n_learned * p + 3 * inner**2
+    folds, fitted = judging_fold_count(shape), fitted_rows(shape)
+    held = shape.n_learned - fitted
+    inner = 4 * fitted**2 if p > fitted else 3 * p**2
+    of_fold = (fitted + 2 * held) * p + inner
+    search = shape.n * min(2 * p, columns) + at_once(folds, threads) * of_fold
     rows = min(shape.n_learned, MOST_RANKED)
-    ranking = (judging_fold_count(shape) + 4) * rows**2 + (2 * shape.n + rows) * max(
-        shape.widths
-    )
-    return 4 * max(search, ranking)
+    trusting = min(shape.n_learned, MOST_TRUSTING)
+    ranking = _ranking_cells(shape, threads, rows=rows, fits=folds + 1)
+    return 4 * max(search, ranking, _trust_cells(shape, threads, trusting))
 
 
-def stability_bytes(shape: Shape) -> int:
-    """Memory of the selections on other rows: inner products of the rows for each of
-    them, the importance of all columns, and the widest site."""
-    rows, columns = min(shape.n_learned, MOST_ROWS), sum(shape.widths)
-    products = (N_REPEATS + 4) * rows**2 + 2 * N_REPEATS * columns
-    return 4 * (products + (2 * shape.n + rows) * max(shape.widths))
+def stability_bytes(shape: Shape, threads: int) -> int:
+    """Memory of the selections on other rows: their rankings, and the importance of all
+    columns in each of them."""
+    rows = min(shape.n_learned, MOST_ROWS)
+    fits = N_REPEATS + 1
+    ranking = _ranking_cells(shape, threads, rows=rows, fits=fits)
+    trust = _trust_cells(shape, threads, min(rows, TRUSTING))
+    return 4 * (max(ranking, trust) + 2 * fits * sum(shape.widths))
+
+
+def _ranking_cells(shape: Shape, threads: int, *, rows: int, fits: int) -> int:
+    """Numbers that rankings hold: inner products of the rows for each fit and for one
+    site, and copies of the widest site, or of the products of each fit in work."""
+    site = (shape.n + 2 * rows) * max(shape.widths)
+    return (fits + 1) * rows**2 + max(site, 3 * at_once(fits, threads) * rows**2)
+
+
+def _trust_cells(shape: Shape, threads: int, rows: int) -> int:
+    """Numbers that the trust in sites takes: one site as a whole, and for each thread
+    copies of some rows and their inner products."""
+    widest = sorted(shape.widths, reverse=True)[: at_once(len(shape.widths), threads)]
+    return shape.n * widest[0] + sum(3 * rows * w + 2 * rows**2 for w in widest)
 
 
 def baseline_bytes(shape: Shape) -> int:

@@ -101,7 +101,7 @@ def stable_seconds(shape: Shape, pace: Arithmetic) -> float:
     if not shape.stable:
         return 0.0
     folds = judging_fold_count(shape)
-    of_fold = _repeated_seconds(shape, pace, _fitted_rows(shape), N_HALVES)
+    of_fold = _repeated_seconds(shape, pace, fitted_rows(shape), N_HALVES)
     return folds * of_fold + _repeated_seconds(shape, pace, shape.n_learned, N_HALVES)
 
 
@@ -160,7 +160,7 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
     options take one more fit for each depth.
     """
     p, folds = most_candidates(shape), judging_fold_count(shape)
-    fitted = _fitted_rows(shape)
+    fitted = fitted_rows(shape)
 
     def fits(rows: int, most: int, step: float, ridges: int) -> float:
         few = min(rows, most)
@@ -179,7 +179,7 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
 def word_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of the models of neurons and words: inner products of both, a model that
     ranks the words, and one for each share and ridge."""
-    rows, most = min(_fitted_rows(shape), MOST_JOINT_ROWS), most_candidates(shape) // 2
+    rows, most = min(fitted_rows(shape), MOST_JOINT_ROWS), most_candidates(shape) // 2
     models = 1 + len(WORD_SHARES) * NEAR
     of_fold = pace.gram(most + MOST_WORDS, rows) + models * pace.solves(rows)
     return (
@@ -194,7 +194,7 @@ def _ranking_seconds(shape: Shape, pace: Arithmetic) -> float:
     inverses = 3 * len(TRUST_RIDGES) * pace.solves(some) * (folds + 1)
     alone = pace.gram(columns, some) + len(shape.widths) * inverses
     rows = min(shape.n_learned, MOST_RANKED)
-    fitted = min(_fitted_rows(shape), rows)
+    fitted = min(fitted_rows(shape), rows)
     products = IN_PLACE * pace.gram(columns, rows)
     products += pace.cell * len(shape.widths) * rows**2 * (folds + 1)
     solves = shape.depths * (folds * pace.solves(fitted) + pace.solves(rows))
@@ -207,7 +207,7 @@ def judging_fold_count(shape: Shape) -> int:
     return FOLDS if shape.n_learned <= MOST_CROSS_FITTED else 1
 
 
-def _fitted_rows(shape: Shape) -> int:
+def fitted_rows(shape: Shape) -> int:
     """The rows on which the models of a fold are fitted."""
     folds = judging_fold_count(shape)
     return shape.n_train if folds == 1 else shape.n_learned * (folds - 1) // folds

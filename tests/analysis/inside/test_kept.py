@@ -1,8 +1,12 @@
 """A measurement is read again as long as it is of the same head and question."""
 
+import shutil
 from pathlib import Path
 
+import pytest
+
 from stc_core.analysis.inside.kept import head_digest, is_current, kept_or_measured
+from stc_core.errors import StcError
 from stc_core.runs.run import Run
 
 
@@ -34,3 +38,16 @@ def test_a_record_is_measured_once_for_a_head_and_a_question(tmp_path: Path):
 
 def test_without_a_file_of_the_head_the_question_alone_counts(tmp_path: Path):
     assert head_digest(Run(tmp_path)) == ""
+
+
+def test_a_run_that_is_deleted_meanwhile_is_told_and_does_not_come_back(tmp_path: Path):
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+
+    def measure() -> dict:
+        shutil.rmtree(run.folder)
+        return {"number": 1}
+
+    with pytest.raises(StcError, match="deleted or moved meanwhile"):
+        kept_or_measured(run, "found.json", {}, measure)
+    assert not run.folder.exists()

@@ -13,7 +13,7 @@ def said(**changes: Any) -> str:
 def test_where_ours_is_not_the_best_it_is_said():
     found = said(best=0.5, ahead=(0.1, 0.05, 0.15))
     assert "Ours is not the best here" in found
-    assert "the words that come first by leave one out take away" in found
+    assert "the words that come first by leaving one out take away" in found
     assert "0.10 (95 %: 0.05 to 0.15)" in found
     assert "in a random order by 0.03" in found
     assert "43.0 % of the texts" in found
@@ -25,6 +25,6 @@ def test_a_small_lead_may_be_chance_and_ours_may_be_best():
 
 
 def test_what_was_not_measured_has_its_reason():
-    assert "Gradient x input was not measured: two stacks." in said(
+    assert "Gradient × input was not measured: two stacks." in said(
         missing={"gradient_input": "two stacks"}
     )

@@ -180,7 +180,15 @@ def test_the_effect_is_split_and_set_beside_random_sets():
     assert np.isnan(top.readers[0].percentile)
     said = effect_sentences(effect)
     assert len(said) == 2
-    assert "of 5 random sets" in said[1]
+    assert "5 random sets" in said[1]
+    for random, words in (
+        ([0.0] * 5, "more than all 5 random sets"),
+        ([0.0] * 4 + [9.0], "more than 4 of 5 random sets"),
+        ([9.0] * 5, "more than none of 5 random sets"),
+    ):
+        last = next(one for one in effect.readers if one.reader == LAST_LAYER)
+        changed = effect._replace(readers=(last._replace(change=1.0, random=random),))
+        assert words in effect_sentences(changed)[1]
     record = effect.record()
     assert record["neurons"] == 8
     assert record["readers"][0]["by_class"].keys() == set(CLASSES)

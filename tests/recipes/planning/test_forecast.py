@@ -11,8 +11,10 @@ from helpers.models.tiny import tiny_backbone
 from stc_core.activations.cost import Speed, count_tokens
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.data.task import Task
+from stc_core.heads import parallel
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.probes.fit import fit_probes
+from stc_core.recipes.planning import forecast as forecast_module
 from stc_core.recipes.planning.forecast import (
     GRAM_BYTES,
     Forecast,
@@ -25,14 +27,17 @@ from stc_core.recipes.planning.forecast import (
     sampled_tokens,
     sampling_bytes,
     select_bytes,
+    stability_bytes,
     survey,
 )
 from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.recipes.planning.phase_seconds import Shape
+from stc_core.selection.repeats import draws
+from stc_core.selection.repeats.stability import measure_stability
 from stc_core.selection.salience import Salience
 from stc_core.selection.sample import gain_of_doubling
 from stc_core.selection.stc import fit_stc
-from stc_core.types import PooledSite, Site
+from stc_core.types import Feature, PooledSite, Site
 
 RNG = np.random.default_rng(0)
 TEXTS = ["good " * int(n) for n in RNG.integers(1, 60, 3000)]
@@ -190,15 +195,41 @@ def test_the_memory_of_probing_is_that_of_the_widest_site():
     assert probe_bytes(shape, 1) - GRAM_BYTES == pytest.approx(peak, rel=0.3)
 
 
-def test_the_memory_of_selection_is_that_of_the_candidates():
-    task, test = task_of(4000)
-    X = RNG.standard_normal((4000, 1500), np.float32)
+@pytest.mark.parametrize(("n", "width", "threads"), [(4000, 1500, 1), (600, 3000, 8)])
+def test_the_memory_of_selection_is_that_of_the_folds_in_work(
+    n: int, width: int, threads: int, monkeypatch
+):
+    monkeypatch.setattr(parallel, "cores", lambda: threads)
+    task, test = task_of(n)
+    X = RNG.standard_normal((n, width), np.float32)
     X[:, :99] += task.codes[:, None]
     site = PooledSite(Site(1, "mlp"), "mean")
-    probe = Salience(site, np.ones(1500), 0.9)
-    shape = Shape(4000, len(task.train), len(task.learned), 3, 0, (1500,))
+    probe = Salience(site, np.ones(width), 0.9)
+    shape = Shape(n, len(task.train), len(task.learned), 3, 0, (width,))
     peak = peak_of(lambda: fit_stc(lambda site: X.copy(), task, [probe], reported=test))
-    assert select_bytes(shape) == pytest.approx(peak, rel=0.3)
+    assert select_bytes(shape, threads) == pytest.approx(peak, rel=0.3)
+
+
+@pytest.mark.parametrize(("n", "threads"), [(1000, 1), (4000, 8)])
+def test_the_memory_of_repeats_is_that_of_their_inner_products(
+    n: int, threads: int, monkeypatch
+):
+    monkeypatch.setattr(parallel, "cores", lambda: threads)
+    monkeypatch.setattr(draws, "MOST_ROWS", 500)
+    monkeypatch.setattr(forecast_module, "MOST_ROWS", 500)
+    task, _ = task_of(n)
+    sites = [PooledSite(Site(layer, "mlp"), "mean") for layer in (1, 2, 3)]
+    X = RNG.standard_normal((n, 700), np.float32)
+    X[:, :99] += task.codes[:, None]
+    probes = [Salience(site, np.ones(700), 0.9) for site in sites]
+    features = [Feature(sites[0].site, "mean", index) for index in range(9)]
+    shape = Shape(n, len(task.train), len(task.learned), 3, 0, (700,) * 3)
+    peak = peak_of(
+        lambda: measure_stability(
+            lambda site: X.copy(), task, probes, features, depth=3
+        )
+    )
+    assert stability_bytes(shape, threads) == pytest.approx(peak, rel=0.3)
 
 
 def test_the_memory_of_baselines_grows_with_the_rows_squared():
