@@ -33,6 +33,11 @@ def runs_folder() -> Path:
     return home() / "runs"
 
 
+def sweeps_folder() -> Path:
+    """The folder of all sweeps; their runs are in the folder of runs."""
+    return home() / "sweeps"
+
+
 def features_folder() -> Path:
     """The folder of all feature stores."""
     return home() / "cached_features"

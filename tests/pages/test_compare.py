@@ -89,7 +89,7 @@ def test_neurons_of_other_models_are_not_compared():
 
 @pytest.mark.parametrize(
     ("other", "words"),
-    [("r", "cannot be compared with itself"), ("gone", "is not a finished run on")],
+    [("r", "cannot be compared with itself"), ("gone", "is not a finished run among")],
 )
 def test_a_run_that_cannot_be_compared_says_why(other, words):
     assert words in said(fine(visit(PAGE, run="r", other=other)))
