@@ -81,6 +81,7 @@ def plan_sweep(
     tables = {path: _sha256(path) for path in _table_paths(base)}
     axes = tuple(axis for axis, some in given.items() if len(some) > 1)
     name = name or _usual_name(base, configs, tables)
+    folder_name(name)  # refuses a name that cannot be that of a folder
     runs: dict[str, RunConfig] = {}
     for one in configs:
         folder = _vacant_name(f"{name} {run_words(one, axes)}", runs)

@@ -16,8 +16,8 @@ takes one character and a Chinese one nine."""
 _PLACE_FIELDS = ("layer", "kind", "pooling", "neuron", "example", "text")
 """The fields that a link to a higher place leaves out."""
 _VIEW_FIELDS = (
-    "label depth size split slice other sweep against pinned score shown cost order side "
-    "find texts search".split()
+    "label depth size split slice other sweep against pinned score shown cost order "
+    "side find texts search".split()
 )
 """The fields that say how a run is shown. A link to a run holds all of them, so that
 the browser's back button undoes the last step."""
