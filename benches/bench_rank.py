@@ -28,7 +28,7 @@ from scipy.stats import kendalltau
 from benches.bench_small import known_cases, tables
 from benches.measure import DATA, Row, as_released
 from benches.seeds import options, show_runs
-from benches.transfer_scores import h_score, log_me
+from benches.transfer_scores import h_score, probe_score
 from stc_core import Backbone, SparsifyThenClassify
 from stc_core.activations.extract import extract
 from stc_core.activations.resolution import resolved_reader
@@ -36,8 +36,8 @@ from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
+from stc_core.heads.log_me import log_me
 from stc_core.selection.folds import stratified_order
-from stc_core.sweeps.rank import probe_score
 
 MODELS = DATA.with_name("models")
 SETS = ("sst2", "trec", "ag_news", "sms_spam", "edos", "banking77")

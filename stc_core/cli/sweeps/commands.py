@@ -123,21 +123,21 @@ def rank(
     columns: ColumnOptions,
     rows: Annotated[
         int,
-        typer.Option(help="How many training rows are read, 20 to 2,000."),
+        typer.Option(help="How many training rows are read, 20 to 5,000."),
     ] = 1000,
     training: Annotated[
         dict[str, Any],
         SettingOptions(
             TrainConfig,
-            only=("device", "dtype", "max_length", "criterion", "class_weight", "seed"),
+            only=("device", "dtype", "max_length", "seed"),
         ),
     ],
     as_json: AsJson = False,
 ) -> None:
     """Rank language models on a sample of a table, without training on any.
 
-    The score is that of ridge models of all layers, each row judged by a model of the
-    other rows. Test rows are not read. A model that cannot be read costs its own row.
+    The score is LogME: the evidence for the labels in the hidden states of the best
+    layer. Test rows are not read. A model that cannot be read costs its own row.
     """
     from stc_core.cli.sweeps import tables
     from stc_core.recipes.sparse import read_run_table

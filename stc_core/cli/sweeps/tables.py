@@ -43,7 +43,7 @@ class RankProgress(CountBar):
     def done(self, ranked: RankedBackbone) -> None:
         """Say what was found for a model."""
         self.n_done += 1
-        found = ranked.reason or f"{_share(ranked.score)} in {_time(ranked.seconds)}"
+        found = ranked.reason or f"done in {_time(ranked.seconds)}"
         self.say(f"{self.n_done} of {self.n_models}, {ranked.backbone}: {found}")
 
 
@@ -93,28 +93,28 @@ def sweep_record(
 
 def show_ranked(sample: RankingSample, ranked: Sequence[RankedBackbone]) -> None:
     """Print a row for each model, the best first, and what its score is."""
-    console, task = output(), sample.task
-    words = task.goal.score.words
+    console = output()
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("language model", overflow="fold")
-    for head in (words, "blocks", "parameters", "time"):
+    for head in ("LogME", "best layer", "blocks", "parameters", "time"):
         table.add_column(head, justify="right")
     for place, one in enumerate(ranked, start=1):
         table.add_row(
             "–" if one.score is None else str(place),
             Text(one.backbone),
-            _share(one.score),
-            "–" if one.n_layers is None else str(one.n_layers),
+            "–" if one.score is None else f"{one.score:.4f}".replace("-", "−"),
+            _whole(one.layer),
+            _whole(one.n_layers),
             "–" if one.parameters is None else f"{one.parameters / 1e6:,.1f} M",
             _time(one.seconds),
         )
     console.print(table)
-    n, n_class = len(sample.texts), len(task.classes)
+    n, n_class = len(sample.texts), len(np.unique(sample.codes))
     console.print(
-        f"{words[0].upper()}{words[1:]} of ridge models of all layers on "
-        f"{count(n, 'row')} of {n_class} classes, each row judged without it. It "
-        "orders models; it is not the score that a training reaches.",
+        f"LogME on {count(n, 'row')} of {n_class} classes: the evidence for the labels "
+        "in the hidden states of the best layer. Higher is better. Only the order "
+        "counts: it does not foretell an accuracy.",
         markup=False,
     )
     for one in ranked:
@@ -128,13 +128,16 @@ def rank_record(
     """What `stc rank --json` prints."""
     return {
         "rows": len(sample.texts),
-        "criterion": sample.task.goal.criterion,
         "backbones": [one._asdict() for one in ranked],
     }
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None or np.isnan(value) else percent(value)
+def _whole(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
+
+def _share(value: float) -> str:
+    return "–" if np.isnan(value) else percent(value)
 
 
 def _spread(row: dict[str, Any], name: str) -> str:
