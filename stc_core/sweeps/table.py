@@ -99,7 +99,7 @@ def result_sentence(settings: pd.DataFrame, runs: pd.DataFrame) -> str:
     said = f"{first} It leads {lead.over} by {100 * lead.mean:.1f} points"
     if lead.low is None or lead.high is None:
         return f"{said}; with one seed it is not known whether that is luck."
-    ends = f"95 %: {100 * lead.low:+.1f} to {100 * lead.high:+.1f}"
+    ends = f"95 %: {100 * lead.low:+.1f} to {100 * lead.high:+.1f}".replace("-", "−")
     tail = "that may be luck" if lead.low <= 0 else "that is hardly luck"
     return f"{said} ({ends}): {tail}."
 

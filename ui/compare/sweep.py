@@ -35,12 +35,13 @@ def sweep_group(cards: list[Card], mine: Card) -> list[Card]:
         st.warning(escape(message), icon=":material/warning:")
     if not sweeps:
         return cards
+    titles = {one: f"Sweep: {one}" for one in sweeps}
     name = pick(
         "sweep",
         "Runs",
         list(sweeps),
         optional=True,
-        format_func=lambda one: f"Sweep: {one}",
+        format_func=lambda one: titles[one],
         placeholder="All runs on this data; choose a sweep",
         help=_HELP,
         width=360,
