@@ -36,8 +36,8 @@ from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
-from stc_core.heads.log_me import log_me
 from stc_core.selection.folds import stratified_order
+from stc_core.sweeps.log_me import log_me
 
 MODELS = DATA.with_name("models")
 SETS = ("sst2", "trec", "ag_news", "sms_spam", "edos", "banking77")

@@ -1,4 +1,4 @@
-"""Scores of features that `bench_rank` compares with `stc_core.heads.log_me`."""
+"""Scores of features that `bench_rank` compares with `stc_core.sweeps.log_me`."""
 
 from functools import partial
 

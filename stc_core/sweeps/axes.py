@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from stc_core.errors import StcError
 
-MOST_RUNS = 1000
-AXES = (
+MOST_SWEPT_RUNS = 1000
+SWEEP_AXES = (
     *("backbone", "max_length", "recipe", "preset", "penalty", "words", "eta"),
     *("budget", "max_layer", "max_neurons", "tolerance", "stable", "use_weight"),
     "seed",
@@ -36,7 +36,7 @@ def parse_seeds(typed: Sequence[str]) -> tuple[int, ...]:
                 "such as 0..4",
                 got=f"the empty range {part}" if ends else repr(part),
             )
-        if last - first >= MOST_RUNS:
+        if last - first >= MOST_SWEPT_RUNS:
             raise too_many_runs(last - first + 1)
         seeds += range(first, last + 1)
     return tuple(seeds)
@@ -56,7 +56,7 @@ def too_many_runs(size: int) -> StcError:
     """The error for a sweep of `size` runs."""
     return StcError(
         "this sweep",
-        expected=f"{MOST_RUNS:,} runs at most",
+        expected=f"{MOST_SWEPT_RUNS:,} runs at most",
         got=f"{size:,}",
         remedy="Give fewer values.",
     )

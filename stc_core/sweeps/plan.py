@@ -16,7 +16,7 @@ from stc_core.frozen import Frozen, Words
 from stc_core.runs.jobs import absolute_paths
 from stc_core.runs.run_summary import backbone_name, method_of
 from stc_core.setting import option_of
-from stc_core.sweeps.axes import AXES, MOST_RUNS, once_each, too_many_runs
+from stc_core.sweeps.axes import MOST_SWEPT_RUNS, SWEEP_AXES, once_each, too_many_runs
 
 SWEEP_FORMAT = 1
 _READ_BY = ("backbone", "max_length", "seed")
@@ -59,18 +59,20 @@ def plan_sweep(
     """The sweep of the settings `config`, with each of `values` in the place of its
     own.
 
-    `values` has one or more values for some of AXES; their product is trained. The
+    `values` has one or more values for some of SWEEP_AXES; their product is trained. The
     preset has an effect in the recipe stc alone, so other recipes take the first one.
     Without a `name` it is that of the table, and six digits that stand for the
     settings: the same arguments give the same sweep. StcError for a value that is
-    given twice, a product of more than MOST_RUNS, and a table that cannot be read;
+    given twice, a product of more than MOST_SWEPT_RUNS, and a table that cannot be read;
     SettingError for a value that is not allowed.
     """
-    given = {axis: _several(axis, values[axis]) for axis in AXES if values.get(axis)}
+    given = {
+        axis: _several(axis, values[axis]) for axis in SWEEP_AXES if values.get(axis)
+    }
     size = 1
     for some in given.values():
         size *= len(some)
-    if size > MOST_RUNS:
+    if size > MOST_SWEPT_RUNS:
         raise too_many_runs(size)
     base = absolute_paths(config)
     trained = list(dict.fromkeys(map(tuple, _products(given))))

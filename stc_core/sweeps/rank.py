@@ -13,13 +13,13 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
-from stc_core.heads.log_me import log_me
 from stc_core.recipes.results import task_of
 from stc_core.selection.folds import stratified_order
 from stc_core.sweeps.axes import once_each
+from stc_core.sweeps.log_me import log_me
 from stc_core.types import PooledSite, Progress, silent
 
-SAMPLE_ROWS = 1000
+RANKED_ROWS = 1000
 LEAST_ROWS, MOST_ROWS = 20, 5000
 """The score decomposes a matrix with a row for each text, so its time is bounded."""
 
@@ -49,7 +49,7 @@ class RankingSample(NamedTuple):
 
 
 def draw_ranking_sample(
-    corpus: Corpus, settings: TrainConfig, *, rows: int = SAMPLE_ROWS
+    corpus: Corpus, settings: TrainConfig, *, rows: int = RANKED_ROWS
 ) -> RankingSample:
     """At most `rows` training and validation rows, each class in proportion.
 

@@ -141,14 +141,14 @@ def test_a_sweep_shows_its_runs_alone_and_its_settings(sweep: Sweep, run_folder:
     held = 100 * Run.open(run_folder).metrics["validation"]["accuracy"]
     assert table["setting"].tolist() == ["stc", "spin"]
     assert table["held"].tolist() == pytest.approx([held, held])
-    assert "Best on held-out rows: stc" in said(app)
+    assert "stc, accuracy" in said(app) and "It leads spin by" in said(app)
 
 
 def test_the_run_that_is_looked_at_stays_beside_a_sweep(sweep: Sweep):
     app = fine(visit(PAGE, run="m", sweep="mine"))
     assert "3 finished runs" in said(app)
     app = fine(visit(PAGE, run="m", sweep="gone"))
-    assert "3 finished runs" in said(app) and "Best on held-out" not in said(app)
+    assert "3 finished runs" in said(app) and "It leads" not in said(app)
 
 
 def test_a_damaged_sweep_is_told(sweep: Sweep, studio: Path):

@@ -4,14 +4,14 @@ import pytest
 
 from stc_core.config import TrainConfig
 from stc_core.errors import StcError
-from stc_core.sweeps.axes import AXES, MOST_RUNS, once_each, parse_seeds
+from stc_core.sweeps.axes import MOST_SWEPT_RUNS, SWEEP_AXES, once_each, parse_seeds
 
 
 def test_every_axis_is_a_setting_with_one_value():
-    for axis in AXES:
+    for axis in SWEEP_AXES:
         assert axis in TrainConfig.model_fields
         assert not isinstance(getattr(TrainConfig(), axis), tuple)
-    assert AXES[-1] == "seed"  # the option of the seeds has a type of its own
+    assert SWEEP_AXES[-1] == "seed"  # the option of the seeds has a type of its own
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_seeds_are_numbers_lists_and_ranges(typed: list[str], seeds: tuple):
         ("-1", "got '-1'"),
         ("0..", r"got '0\.\.'"),
         ("1,,2", "got ''"),
-        (f"0..{MOST_RUNS}", "expected 1,000 runs at most; got 1,001"),
+        (f"0..{MOST_SWEPT_RUNS}", "expected 1,000 runs at most; got 1,001"),
     ],
 )
 def test_what_is_no_seed_is_named(typed: str, words: str):

@@ -11,7 +11,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.errors import StcError
-from stc_core.heads.log_me import log_me
+from stc_core.sweeps.log_me import log_me
 from stc_core.sweeps.rank import (
     RankedBackbone,
     draw_ranking_sample,

@@ -24,7 +24,7 @@ from stc_core.cli.options import (
 )
 from stc_core.cli.train import training_settings
 from stc_core.config import SETTING_PARTS, TrainConfig
-from stc_core.sweeps.axes import AXES, parse_seeds
+from stc_core.sweeps.axes import SWEEP_AXES, parse_seeds
 
 
 @spread_options
@@ -51,7 +51,7 @@ def sweep(
     training: Annotated[
         dict[str, Any],
         SettingOptions(
-            TrainConfig, without=(*SETTING_PARTS, "seed"), repeated=AXES[:-1]
+            TrainConfig, without=(*SETTING_PARTS, "seed"), repeated=SWEEP_AXES[:-1]
         ),
     ],
     seed: Annotated[
@@ -79,7 +79,9 @@ def sweep(
     from stc_core.sweeps.table import runs_frame, settings_frame
     from stc_core.sweeps.work import train_sweep
 
-    values: dict[str, list[Any]] = {n: training.pop(n) for n in AXES if n in training}
+    values: dict[str, list[Any]] = {
+        n: training.pop(n) for n in SWEEP_AXES if n in training
+    }
     if seed:
         values["seed"] = list(parse_seeds(seed))
     first = {axis: several[0] for axis, several in values.items()}

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from benches.transfer_scores import h_score, probe_score
 from stc_core.data.task import Task
 from stc_core.heads.least_squares import RIDGES
-from stc_core.heads.log_me import log_me
+from stc_core.sweeps.log_me import log_me
 from stc_core.types import PooledSite, Site
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(2)]

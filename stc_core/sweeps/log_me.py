@@ -11,7 +11,7 @@ MOST_STEPS, LEAST_CHANGE = 1000, 1e-9
 """The fixed point ends when the evidence of a row changes by less than this."""
 
 
-LEAST = 1e-12
+_LEAST = 1e-12
 """The bound of both precisions, and of what divides: features may all be constant."""
 
 
@@ -50,8 +50,8 @@ def _evidence(
             break
         last = found
         used = float((beta * eigen / share).sum())
-        alpha = min(max(used / max(norm, LEAST), LEAST), 1 / LEAST)
-        beta = min(max((n - used) / max(missed, LEAST), LEAST), 1 / LEAST)
+        alpha = min(max(used / max(norm, _LEAST), _LEAST), 1 / _LEAST)
+        beta = min(max((n - used) / max(missed, _LEAST), _LEAST), 1 / _LEAST)
     return found
 
 
