@@ -59,11 +59,11 @@ def plan_sweep(
     """The sweep of the settings `config`, with each of `values` in the place of its
     own.
 
-    `values` has one or more values for some of SWEEP_AXES; their product is trained. The
-    preset has an effect in the recipe stc alone, so other recipes take the first one.
-    Without a `name` it is that of the table, and six digits that stand for the
+    `values` has one or more values for some of SWEEP_AXES; their product is trained.
+    The preset has an effect in the recipe stc alone, so other recipes take the first
+    one. Without a `name` it is that of the table, and six digits that stand for the
     settings: the same arguments give the same sweep. StcError for a value that is
-    given twice, a product of more than MOST_SWEPT_RUNS, and a table that cannot be read;
+    given twice, more than MOST_SWEPT_RUNS runs, and a table that cannot be read;
     SettingError for a value that is not allowed.
     """
     given = {
