@@ -107,11 +107,11 @@ def result_sentence(settings: pd.DataFrame, runs: pd.DataFrame) -> str:
 def cached_sentence(runs: pd.DataFrame) -> str:
     """In how many runs no text was read, as its activations were on disk before."""
     known = runs.dropna(subset=["cached"])
-    n_whole = int((known["cached"] == known["texts"]).sum())
-    n_texts = int(known["cached"].sum())
+    cached, texts = (known[name].to_numpy(float) for name in ("cached", "texts"))
+    n_whole, n_texts = int((cached == texts).sum()), int(cached.sum())
     return (
         f"{n_whole} of {count(len(known), 'run')} found all activations in the cache; "
-        f"{n_texts:,} of {int(known['texts'].sum()):,} texts were not read again."
+        f"{n_texts:,} of {int(texts.sum()):,} texts were not read again."
     )
 
 

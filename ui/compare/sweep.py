@@ -85,7 +85,9 @@ def run_to_compare(
     It is the run with the seed of `mine` if it is done, else the first one that is
     done and is not `mine`. No change if there is none.
     """
-    own = runs.loc[(runs["setting"] == setting) & runs["run"].isin(known - {mine.run})]
+    own = runs.loc[
+        (runs["setting"] == setting) & runs["run"].isin(list(known - {mine.run}))
+    ]
     same = own.loc[own["seed"] == mine.summary.seed]
     names = [*same["run"].tolist(), *own["run"].tolist()]
     return {"other": names[0]} if names else {}
