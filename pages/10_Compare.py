@@ -1,7 +1,7 @@
 """Compare: all runs on the same data, and two of them text by text."""
 
 from ui import frame, guard
-from ui.compare import show_page
+from ui.compare.view import show_page
 
 frame(
     "Compare",

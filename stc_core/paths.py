@@ -1,6 +1,6 @@
 """The folders for runs, features, backbones and bundles on this machine.
 
-Where users log in, each has an area of the home for runs, uploads and the trash.
+Where users log in, each has an area of the home for runs, sweeps, uploads and the trash.
 """
 
 import os
@@ -79,6 +79,11 @@ def trash_folder() -> Path:
 def uploads_folder() -> Path:
     """The folder of the tables that whoever asks has uploaded."""
     return area() / "uploads"
+
+
+def sweeps_folder() -> Path:
+    """The folder of all sweeps; their runs are in the folder of runs."""
+    return area() / "sweeps"
 
 
 def features_folder() -> Path:

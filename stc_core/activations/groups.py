@@ -25,7 +25,8 @@ class GroupedStore:
     """The stores of several groups of texts, read as one.
 
     `parts[i]` is the store of the texts at the positions `groups[i]`. Only the pooled
-    sites `wanted` are read, though a part may have more.
+    sites `wanted` are read, though a part may have more. Of the texts `n_cached` were
+    on disk before: a backbone did not read them again.
     """
 
     def __init__(
@@ -33,8 +34,11 @@ class GroupedStore:
         parts: Sequence[FeatureStore],
         groups: Groups,
         wanted: Sequence[PooledSite],
+        *,
+        n_cached: int = 0,
     ) -> None:
         self.parts, self.groups = tuple(parts), tuple(groups)
+        self.n_cached = n_cached
         self.pooled_sites = tuple(sorted(set(wanted)))
         self.widths = {site: parts[0].widths[site] for site in self.pooled_sites}
         self.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
@@ -64,7 +68,9 @@ class GroupedStore:
     def followed_by(self, other: "GroupedStore") -> "GroupedStore":
         """Both stores as one: the texts of `other` come after those of this one."""
         groups = (*self.groups, *(rows + self.n for rows in other.groups))
-        return GroupedStore((*self.parts, *other.parts), groups, self.pooled_sites)
+        n_cached = self.n_cached + other.n_cached
+        parts = (*self.parts, *other.parts)
+        return GroupedStore(parts, groups, self.pooled_sites, n_cached=n_cached)
 
 
 def extract_groups(
@@ -81,17 +87,21 @@ def extract_groups(
     `progress` counts the tokens of the groups that are not on disk yet.
     """
     parts = [texts.at(rows) for rows in groups]
-
-    def size(part: Texts) -> int:
-        found = find_extracted(backbone, part, wanted, store_dtype=store_dtype)
-        return 1 if found else estimate_tokens(backbone, part)
-
-    shares = shared_progress(progress, list(map(size, parts)))
+    is_cached = [
+        find_extracted(backbone, part, wanted, store_dtype=store_dtype) is not None
+        for part in parts
+    ]
+    sizes = [
+        1 if cached else estimate_tokens(backbone, part)
+        for part, cached in zip(parts, is_cached, strict=True)
+    ]
+    shares = shared_progress(progress, sizes)
     stores = [
         extract(backbone, part, wanted, store_dtype=store_dtype, progress=share)
         for part, share in zip(parts, shares, strict=True)
     ]
-    return GroupedStore(stores, groups, wanted)
+    n_cached = sum(len(p) for p, cached in zip(parts, is_cached, strict=True) if cached)
+    return GroupedStore(stores, groups, wanted, n_cached=n_cached)
 
 
 def find_groups(
@@ -110,7 +120,7 @@ def find_groups(
         if found is None:
             return None
         stores.append(found)
-    return GroupedStore(stores, groups, wanted)
+    return GroupedStore(stores, groups, wanted, n_cached=len(texts))
 
 
 def shared_progress(progress: Progress, sizes: Sequence[int]) -> list[Progress]:

@@ -22,6 +22,7 @@ from stc_core.cli.inside import ablate, faithfulness, patch
 from stc_core.cli.installation import doctor, models_app
 from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
+from stc_core.cli.sweeps.commands import rank, sweep
 from stc_core.cli.train import resume, shrink, train, work
 from stc_core.errors import StcError
 from stc_core.streams import escape_unencodable, flush_all
@@ -38,6 +39,8 @@ data_app.command()(sample)
 app.add_typer(models_app, name="models")
 for _command in (
     train,
+    sweep,
+    rank,
     shrink,
     resume,
     predict,

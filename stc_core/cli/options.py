@@ -6,7 +6,7 @@ of its settings; `common.spread_options` does that.
 
 from collections.abc import Collection
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -43,13 +43,15 @@ class SettingOptions(NamedTuple):
     """Marks a parameter of a command: a mapping of the settings that the user gave.
 
     `model` has the settings. `only` names some of them, `without` leaves some out. The
-    help of the command shows them under the title `panel`.
+    options of those in `repeated` may be given several times, and then the mapping has
+    a list of values. The help of the command shows them under the title `panel`.
     """
 
     model: type[Frozen]
     only: Collection[str] = ()
     without: Collection[str] = ()
     panel: str | None = None
+    repeated: Collection[str] = ()
 
     def fields(self) -> dict[str, FieldInfo]:
         """The settings that become options, by name."""
@@ -61,6 +63,10 @@ class SettingOptions(NamedTuple):
         """The type of the option for the setting `name`, with its help."""
         field = self.model.model_fields[name]
         kind, table = _typed(field.annotation, field.metadata)
+        if name in self.repeated:
+            if get_origin(kind) is Literal:  # typer has no lists of them
+                kind, table = str, get_args(kind)
+            kind = list[kind]
         meaning = (field.description or "").replace("`", "")
         again = " Repeat it for more." if get_origin(kind) is list else ""
         option = typer.Option(

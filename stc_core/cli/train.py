@@ -76,13 +76,7 @@ def train(
     --schedule that tunes it uses those, too, and so does contrastive: --where top tunes
     the top blocks, any other value all blocks.
     """
-    settings = {
-        **training,
-        "tune": tuning,
-        "hierarchy": hierarchy,
-        "attention": {**attention, "epochs": tuning.get("epochs")},
-        "contrastive": {name: tuning.get(name) for name in ("epochs", "batch")},
-    }
+    settings = training_settings(training, tuning, hierarchy, attention)
     if data is None and config is None:
         raise StcError("argument DATA", expected="a table, or --config", got="neither")
     where = {"path": data, **test, **columns}
@@ -106,6 +100,22 @@ def _tell_changes(source: Path) -> None:
     if (kept := read_environment(folder)) is not None:
         for change in (*changed_tables(kept), *changed_versions(kept)):
             typer.echo(change, err=True)
+
+
+def training_settings(
+    training: dict[str, Any],
+    tuning: dict[str, Any],
+    hierarchy: dict[str, Any],
+    attention: dict[str, Any],
+) -> dict[str, Any]:
+    """The settings of TrainConfig from the groups of options of a training."""
+    return {
+        **training,
+        "tune": tuning,
+        "hierarchy": hierarchy,
+        "attention": {**attention, "epochs": tuning.get("epochs")},
+        "contrastive": {name: tuning.get(name) for name in ("epochs", "batch")},
+    }
 
 
 @spread_options

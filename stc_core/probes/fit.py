@@ -124,7 +124,9 @@ def _iter_results(
         from stc_core.probes import gpu
 
         if gpu.solves(get_penalty(options["penalty"])):
-            for site in gpu.sweep(read, task, pooled_sites, device=device, **options):
+            for site in gpu.solve_sites(
+                read, task, pooled_sites, device=device, **options
+            ):
                 solved.add(site.pooled_site)
                 yield _score(site, task)
     remaining = [site for site in pooled_sites if site not in solved]

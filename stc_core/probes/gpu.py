@@ -20,7 +20,7 @@ from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import Problem, SolvedSite, pose_problem
 from stc_core.types import PooledSite
 
-__all__ = ["solves", "sweep"]
+__all__ = ["solve_sites", "solves"]
 HOST_THREADS = 4
 
 
@@ -32,7 +32,7 @@ class _SiteFeatures(NamedTuple):
     X_val: Float[np.ndarray, "n_val width"]
 
 
-def sweep(
+def solve_sites(
     read: Read,
     task: Task,
     pooled_sites: Sequence[PooledSite],

@@ -87,7 +87,8 @@ def finish_sparse(
     if fitted.words is not None:
         logits += fitted.words.logits(corpus.texts.at(test))
     metrics = evaluate(corpus, task, fitted.held, fitted.held_logits, logits)
-    counts = tokens if isinstance(tokens, dict) else tokens._asdict()
+    read = {"texts": sample.store.n, "cached": sample.store.n_cached}
+    counts = tokens if isinstance(tokens, dict) else tokens._asdict() | read
     return metrics | _facts(backbone, fitted, inputs) | {"tokens": counts}
 
 

@@ -15,11 +15,11 @@ from stc_core.errors import StcError
 from stc_core.files import write_error
 
 
-def own(folder: Path) -> FileLock:
+def own(folder: Path, *, what: str = "run") -> FileLock:
     """The lock of the run in `folder`, which this thread then owns; see `disown`.
 
     It can own a folder several times. StcError that names the owner if there is
-    another one.
+    another one; `what` is the word for what is in the folder.
     """
     path = lock_path(folder)
     try:
@@ -27,7 +27,7 @@ def own(folder: Path) -> FileLock:
         lock = FileLock(path, is_singleton=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise _owned_error(folder, path) from None
+        raise _owned_error(folder, path, what) from None
     except OSError as error:
         raise write_error(path, error) from error
     with suppress(OSError):  # on a full disk the owner has no name, but the lock holds
@@ -46,9 +46,9 @@ def disown(lock: FileLock) -> None:
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path, *, what: str = "run") -> Iterator[None]:
     """A context in which this thread owns the run folder; see `own`."""
-    lock = own(folder)
+    lock = own(folder, what=what)
     try:
         yield
     finally:
@@ -61,14 +61,14 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _owned_error(folder: Path, path: Path) -> StcError:
+def _owned_error(folder: Path, path: Path, what: str) -> StcError:
     try:
         pid = path.read_text(encoding="utf-8")
     except OSError:
         pid = ""
     who = f"process {pid}" if pid.isdecimal() else "another process"
     return StcError(
-        f"run {str(folder)!r}",
+        f"{what} {str(folder)!r}",
         expected="a folder that no other process works on",
         got=f"one that {who} works on",
         remedy="Wait until it ends, cancel it, or choose another folder.",

@@ -28,6 +28,8 @@ NO_RESULT = {"stc serve"}
 TRAIN = ("TABLE", "--text", "text", "--label", "kind", "--out", "NEW")
 EXAMPLES: dict[str, tuple[tuple[object, ...], ...]] = {
     "stc train": (TRAIN,),
+    "stc sweep": (("TABLE", "--text", "text", "--label", "kind", "--seed", "0..1"),),
+    "stc rank": (("TABLE", "--label", "kind", "--backbone", "MODEL", "--rows", 20),),
     "stc shrink": (("RUN", "--tolerance", 0.5, "--out", "NEW"),),
     "stc resume": (("FAILED",),),
     "stc report": (("RUN",),),
@@ -159,7 +161,7 @@ def test_a_command_prints_the_keys_that_the_page_tells(
     hub: FakeHub,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    if command in ("stc train", "stc shrink", "stc resume"):
+    if command in ("stc train", "stc sweep", "stc shrink", "stc resume"):
         stand_in(monkeypatch)
     if command == "stc generate":
         monkeypatch.setattr(Run, "classifier", lambda self: replying(3))

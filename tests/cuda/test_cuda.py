@@ -22,7 +22,7 @@ from stc_core.backbone.packing import PACKED
 from stc_core.poolings import POOLING_RULES
 from stc_core.probes.device import site_bytes, upload, usable_bytes
 from stc_core.probes.fista import fit_paths
-from stc_core.probes.gpu import sweep
+from stc_core.probes.gpu import solve_sites
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import pose_problem
 from stc_core.probes.solver import fit_path
@@ -157,5 +157,7 @@ def test_where_nothing_can_be_learned_the_path_is_that_of_the_host(
 def test_sites_are_swept_on_a_gpu():
     toy = toy_of(3)
     goal = {"penalty": "l1", "tol": 1e-2, "patience": 2}
-    found = list(sweep(toy.read, toy.task, list(toy.blocks), device="cuda", **goal))
+    found = list(
+        solve_sites(toy.read, toy.task, list(toy.blocks), device="cuda", **goal)
+    )
     assert {one.pooled_site for one in found} == set(toy.blocks)

@@ -23,7 +23,7 @@ GOAL = {"penalty": "l1", "tol": 1e-3, "patience": 2}
 
 
 def swept(toy, **more) -> dict[PooledSite, gpu.SolvedSite]:
-    found = gpu.sweep(
+    found = gpu.solve_sites(
         toy.read, toy.task, list(toy.blocks), device="cpu", **{**GOAL, **more}
     )
     return {one.pooled_site: one for one in found}
@@ -91,8 +91,8 @@ def test_probes_go_to_the_device_when_they_are_many(monkeypatch, cells: int) -> 
         some = list(sites)[1:]  # one is left for the host
         return real(read, task, some, device="cpu", **goal)
 
-    real = gpu.sweep
-    monkeypatch.setattr(gpu, "sweep", here)
+    real = gpu.solve_sites
+    monkeypatch.setattr(gpu, "solve_sites", here)
     monkeypatch.setattr(fit, "GPU_CELLS", cells)
     seen: list[tuple[int, int]] = []
     found, expected = (

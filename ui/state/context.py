@@ -16,8 +16,8 @@ takes one character and a Chinese one nine."""
 _PLACE_FIELDS = ("layer", "kind", "pooling", "neuron", "example", "text")
 """The fields that a link to a higher place leaves out."""
 _VIEW_FIELDS = (
-    "label depth size split slice other against pinned score shown cost order side "
-    "find texts search".split()
+    "label depth size split slice other sweep against pinned score shown cost order "
+    "side find texts search".split()
 )
 """The fields that say how a run is shown. A link to a run holds all of them, so that
 the browser's back button undoes the last step."""
@@ -51,6 +51,7 @@ class Context(NamedTuple):
     split: str | None = None  # train, validation, test; also all on Examples
     slice: str | None = None  # a part of the texts, as `slices.Slice` writes it
     other: str | None = None  # the run to compare with
+    sweep: str | None = None  # the sweep whose runs are compared
     against: str | None = None  # the class to compare `label` with
     pinned: int | None = None  # the example to compare with
     layers: str | None = None  # the open tab of the page Layers
@@ -80,7 +81,7 @@ class Context(NamedTuple):
     @property
     def of_no_run(self) -> "Context":
         """This context with only the fields that hold for any run."""
-        kept = "data table layers errors text score shown cost order side".split()
+        kept = "data table layers errors sweep text score shown cost order side".split()
         return Context(**{name: getattr(self, name) for name in kept})
 
     def follow(self, link: Mapping[str, str]) -> "Context":

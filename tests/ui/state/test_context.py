@@ -14,7 +14,7 @@ def test_params_and_parse_are_inverse():
     full = full._replace(layers="cheaper", errors="slices", text="Rice & <b>beans</b>?")
     full = full._replace(score="auc", shown="selectivity", cost="flops_share")
     full = full._replace(order="alike", side="Correlated", find="a b", texts="wrong")
-    full = full._replace(search="parcel")
+    full = full._replace(search="parcel", sweep="mine")
     assert None not in full
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"

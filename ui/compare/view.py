@@ -41,6 +41,7 @@ from ui.cache.comparison import class_gaps, widths
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
+from ui.compare.sweep import sweep_group
 from ui.shell.downloads import csv_button, report_button
 from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
@@ -122,7 +123,7 @@ def other_of(cards: list[Card], mine: Card) -> Card:
     elif chosen == mine.run:
         text = "A run cannot be compared with itself. Choose another run above."
     else:
-        text = f"**{escape(chosen)}** is not a finished run on this data. "
+        text = f"**{escape(chosen)}** is not a finished run among these. "
         text += "Choose one of the runs above."
     st.info(text, icon=":material/compare_arrows:")
     st.stop()
@@ -336,11 +337,12 @@ def show_page() -> None:
             label="Train another",
         )
         st.stop()
+    group = sweep_group(same_data, mine)
     left, right = st.columns([5, 4], gap="medium")
     with left:
-        show_scatter(same_data, mine)
+        show_scatter(group, mine)
     with right:
-        second = other_of(same_data, mine)
+        second = other_of(group, mine)
         other = Run.open(runs_folder() / second.run)
         both = comparison.both(run, other)
         show_outcome(both, mine, second)

@@ -1,0 +1,1 @@
+"""Several runs on one table: their settings, their folder, their order, their table."""
