@@ -1,6 +1,6 @@
 """The folders for runs, features, backbones and bundles on this machine.
 
-Where users log in, each has an area of the home for runs, sweeps, uploads and the trash.
+Where users log in, each has an area of the home for runs, sweeps, uploads and trash.
 """
 
 import os
