@@ -2,14 +2,23 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
 MOST_TOKENS = 4096
 EVENT_STREAM = "text/event-stream"
 
+
+def _number(value: Any) -> Any:
+    """`value`; ValueError for a truth value or a text, which pydantic would convert."""
+    if isinstance(value, bool | str):
+        raise ValueError("a number is expected")
+    return value
+
+
 _Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+_Number = BeforeValidator(_number)
 
 
 class _Body(BaseModel):
@@ -23,8 +32,8 @@ class PredictBody(_Body):
     """
 
     texts: Annotated[list[_Text], Field(min_length=1, max_length=MOST_TEXTS)]
-    levels: Annotated[int | None, Field(ge=1)] = None
-    least_probability: Annotated[float | None, Field(ge=0, le=1)] = None
+    levels: Annotated[int, Field(ge=1), _Number] | None = None
+    least_probability: Annotated[float, Field(ge=0, le=1), _Number] | None = None
 
 
 class ExplainBody(_Body):
@@ -35,17 +44,17 @@ class ExplainBody(_Body):
 
     text: _Text
     label: str | None = None
-    gradients: bool = False
+    gradients: StrictBool = False
 
 
 class GenerateBody(_Body):
     """A text to reply to, and the settings of `stc generate`."""
 
     text: _Text
-    temperature: float = Field(0.0, ge=0, allow_inf_nan=False)
-    top_p: float = Field(1.0, gt=0, le=1)
-    seed: int = Field(0, ge=0, lt=1 << 63)
-    length: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
+    temperature: Annotated[float, _Number] = Field(0.0, ge=0, allow_inf_nan=False)
+    top_p: Annotated[float, _Number] = Field(1.0, gt=0, le=1)
+    seed: Annotated[int, _Number] = Field(0, ge=0, lt=1 << 63)
+    length: Annotated[int, Field(ge=1, le=MOST_TOKENS), _Number] | None = None
 
 
 class LevelLabel(BaseModel):

@@ -71,8 +71,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 """The settings of each kind of run that tunes."""
 ROWS = 80
 """Of the table: two batches are learned from in an epoch."""
-_TIMES = ("seconds", "peak_bytes", "created", "ms_per_text")
-"""What another process measures anew: times and memory."""
+_TIMES = ("seconds", "peak_bytes", "created", "ms_per_text", "cached")
+"""What another process finds otherwise: times, memory, texts that were in the cache."""
 
 
 class Outcome(NamedTuple):
