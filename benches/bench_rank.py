@@ -135,7 +135,7 @@ def case_figures(
 def judged(name: str, score: str, cases: list[dict[str, Any]]) -> Row:
     """How well a score orders the backbones on one set."""
     scores, right = ([case[key] for case in cases] for key in (score, "accuracy"))
-    tau = kendalltau(scores, right).statistic
+    tau, _ = kendalltau(scores, right)
     lost = max(right) - right[int(np.argmax(scores))]
     seconds = statistics.median(case[f"{score}, seconds"] for case in cases)
     return {"set": name, "rival": score, "tau": tau, "lost": lost, "seconds": seconds}

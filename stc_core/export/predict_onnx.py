@@ -37,7 +37,8 @@ class OnnxClassifier:
         if self.words is not None:
             inputs["word_logits"] = self.words(texts)
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, inputs), strict=True))
+        arrays = map(np.asarray, self.session.run(names, inputs))
+        return dict(zip(names, arrays, strict=True))
 
     def predict(self, texts: list[str]) -> list[tuple[str, float]]:
         """The label of each text, and its probability."""

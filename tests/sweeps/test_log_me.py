@@ -100,6 +100,6 @@ def test_the_probe_is_that_of_models_fitted_without_each_row():
             right += int(guess.argmax() == codes[row])
         expected.append(right / n)
     read = dict(zip(SITES, parts, strict=True)).__getitem__
-    widths = dict(zip(SITES, (4, 3), strict=True))
+    widths: dict[PooledSite, int] = dict(zip(SITES, (4, 3), strict=True))
     np.testing.assert_allclose(probe_score(read, task, widths), expected, atol=1e-9)
     assert max(expected) > 0.6

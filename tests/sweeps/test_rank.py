@@ -66,11 +66,11 @@ def test_the_best_comes_first_and_a_bad_one_last(corpus: Corpus, tmp_path: Path)
     ranked = rank_backbones(sample, asked, SETTINGS, on_result=seen.append)
     assert [one.backbone for one in seen] == asked
     assert {one.backbone for one in ranked[:2]} == set(names)
-    scores = [one.score for one in ranked[:2]]
-    assert None not in scores and scores == sorted(scores, reverse=True)
+    best, second = (one.score for one in ranked[:2])
+    assert best is not None and second is not None and best >= second
     assert ranked[2].score is None and "gone" in ranked[2].reason
     assert all(one.n_layers == 3 and one.parameters for one in ranked[:2])
     again = rank_backbones(sample, names, SETTINGS)
-    assert [one.score for one in again] == scores
+    assert [one.score for one in again] == [best, second]
     with pytest.raises(StcError, match="option --backbone: expected each value once"):
         rank_backbones(sample, [names[0], names[0]], SETTINGS)

@@ -118,7 +118,7 @@ def test_a_setting_that_lacks_a_run_is_not_the_best(sweep, monkeypatch):
 def test_before_any_run_nothing_is_the_best(sweep):
     runs = runs_frame(sweep)
     settings = settings_frame(sweep, runs)
-    assert set(runs["state"]) == {"waiting"} and not settings["best"].any()
+    assert set(runs["state"]) == {"waiting"} and True not in set(settings["best"])
     assert "none is called the best" in result_sentence(settings, runs)
     assert cached_sentence(runs).startswith("0 of 0 runs found")
 

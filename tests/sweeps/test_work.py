@@ -56,7 +56,7 @@ def test_a_run_that_fails_costs_its_row_and_is_tried_again(table: Path, monkeypa
     rows = runs_frame(sweep)
     assert rows["state"].tolist() == ["done", "failed", "failed", "done"]
     assert "these rows: expected more of them" in rows["reason"][1]
-    assert rows["reason"][2]
+    assert str(rows.at[2, "reason"])
     stand_in_scores(monkeypatch, lambda config: 0.7)
     train_sweep(sweep)
     rows = runs_frame(sweep)
@@ -137,4 +137,5 @@ def test_runs_of_a_split_table_share_their_activations(tmp_path: Path):
     train_sweep(sweep)
     rows = runs_frame(sweep)
     assert rows["state"].tolist() == ["done", "done"], rows["reason"].tolist()
-    assert rows["cached"][0] == 0 and rows["cached"][1] == rows["texts"][1] > 0
+    cached, texts = rows["cached"].tolist(), rows["texts"].tolist()
+    assert cached == [0, texts[1]] and texts[1] > 0

@@ -98,7 +98,7 @@ def sweep(
         print_json(tables.sweep_record(kept, folder, runs, by_setting))
     else:
         tables.show_sweep(kept, folder, runs, by_setting)
-    if not (runs["state"] == "done").any():
+    if "done" not in set(runs["state"]):
         raise typer.Exit(2)
 
 
