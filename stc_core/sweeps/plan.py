@@ -12,6 +12,7 @@ from pydantic import Field
 from stc_core.backbone.loading.hub import local_folder
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.errors import StcError
+from stc_core.files import hash_file
 from stc_core.frozen import Frozen, Words
 from stc_core.runs.processes.jobs import absolute_paths
 from stc_core.runs.run_summary import backbone_name, method_of
@@ -146,8 +147,7 @@ def _table_paths(config: RunConfig) -> list[str]:
 def _sha256(path: str) -> str:
     """The hash of the content of a table, so that a changed one is noticed."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(Path(path)).sha256
     except OSError as error:
         raise StcError(
             f"table {path!r}",
