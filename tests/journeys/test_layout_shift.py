@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
-FIRST, CLICK = 0.05, 0.08
+FIRST, CLICK = 0.1, 0.08
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
 browser's cache: until it has come each widget is drawn without its label, once."""
 WATCH = """
