@@ -4,12 +4,19 @@ Nothing of the model is trained. The frozen half finds what its layers know abou
 labels of the table; the head's own answers then take the place of the sparse ones.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.activations.groups import shared_progress
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.pretrained.own_labels import LabelMatch, match_labels
 from stc_core.classifiers.pretrained.sequence_classifier import SequenceClassifier
 from stc_core.classifiers.pretrained.sequence_model import SequenceModel, has_own_head
 from stc_core.config import RunConfig, TrainConfig
+from stc_core.data.texts import Texts
 from stc_core.recipes.ending import (
     corpus_of_run,
     cost_at,
@@ -68,7 +75,7 @@ def answer_existing(config: RunConfig, writer: RunWriter) -> None:
     model = load_with_head(settings)
     match = match_labels(model.labels, task.classes, settings.own_labels)
     classifier = SequenceClassifier(model, match)
-    logits = classifier.logits(list(corpus.texts), progress=writer.progress)
+    logits = _logits(classifier, corpus.texts, task.groups, progress=writer.progress)
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     params = settings.model_dump(mode="json", include=wanted)
     classifier.save(writer.folder / "model", params=params)
@@ -93,6 +100,24 @@ def answer_existing(config: RunConfig, writer: RunWriter) -> None:
     answers, n_class = answers_of(run), len(task.classes)
     after["baselines"] = with_leads(others, answers, y, ours, n_class=n_class)
     finish_tuned(writer, after, gone=_SPARSE)
+
+
+def _logits(
+    classifier: SequenceClassifier,
+    texts: Texts,
+    groups: Sequence[Int[np.ndarray, " _"]],
+    *,
+    progress: Progress,
+) -> Float[np.ndarray, "n n_class"]:
+    """The logits of all rows. Test rows, which are a group, are read apart.
+
+    The last bits of a row depend on the rows that are read together with it.
+    """
+    logits = np.zeros((len(texts), len(classifier.classes_)))
+    shares = shared_progress(progress, list(map(len, groups)))
+    for rows, share in zip(groups, shares, strict=True):
+        logits[rows] = classifier.logits(list(texts.at(rows)), progress=share)
+    return logits
 
 
 def load_with_head(
