@@ -113,11 +113,12 @@ def _logits(
 
     The last bits of a row depend on the rows that are read together with it.
     """
-    logits = np.zeros((len(texts), len(classifier.classes_)))
     shares = shared_progress(progress, list(map(len, groups)))
-    for rows, share in zip(groups, shares, strict=True):
-        logits[rows] = classifier.logits(list(texts.at(rows)), progress=share)
-    return logits
+    parts = [
+        classifier.logits(list(texts.at(rows)), progress=share)
+        for rows, share in zip(groups, shares, strict=True)
+    ]
+    return np.concatenate(parts)[np.argsort(np.concatenate(groups))]
 
 
 def load_with_head(
