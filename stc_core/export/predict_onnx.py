@@ -25,7 +25,9 @@ class OnnxClassifier:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.session = onnxruntime.InferenceSession(str(folder / about["graph"]))
         words = folder / "word_logits.py"  # it is there if the classifier reads words
-        self.words = run_path(str(words))["Words"](folder) if words.is_file() else None
+        self.words = (
+            run_path(str(words))["WordLogits"](folder) if words.is_file() else None
+        )
 
     def run(self, texts: list[str]) -> dict[str, np.ndarray]:
         """Arrays by name: logits and probabilities (n, n_class), label (n)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 
-class Words:
+class WordLogits:
     """The words of words.npz with their weights; called with texts, their logits."""
 
     def __init__(self, folder: Path) -> None:

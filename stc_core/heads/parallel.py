@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-MOST_THREADS = 8
+MOST_AT_ONCE = 8
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -20,7 +20,7 @@ def cores() -> int:
 
 def at_once(n: int, n_cores: int) -> int:
     """How many of n items `in_threads` works on at a time, on so many cores."""
-    return max(1, min(MOST_THREADS, n_cores, n))
+    return max(1, min(MOST_AT_ONCE, n_cores, n))
 
 
 def in_threads(

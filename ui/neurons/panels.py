@@ -45,7 +45,7 @@ from ui.state.text_input import say_if_long
 
 OWN = "Your own text"
 INSIDE, USE = "In the model", "Use"
-MEASURED = (INSIDE, USE)
+MEASURING = (INSIDE, USE)
 """The panels that measure something of all the run."""
 QUARTERS = {
     "Top quarter": "Top 25 %",

@@ -6,7 +6,7 @@ from stc_core.interpret.neuron_table import one_of
 from ui.cache.neuron_values import has_neurons
 from ui.cache.run_files import read, spells_labels
 from ui.neurons.map import choose_neuron, filters, show_map
-from ui.neurons.panels import MEASURED, show_panels
+from ui.neurons.panels import MEASURING, show_panels
 from ui.neurons.search import show_search
 from ui.neurons.stability import show_stability
 from ui.neurons.weights import show_weights
@@ -59,7 +59,7 @@ def show_page() -> None:
     with right:
         neuron = one_of(neurons, choose_neuron(run, shown))
         show_weights(run, neuron, shown.label)
-    with above if context().side in MEASURED else below:
+    with above if context().side in MEASURING else below:
         show_panels(run, neuron)
     with below:
         show_search(run)
