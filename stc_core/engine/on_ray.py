@@ -7,6 +7,7 @@ Ours is how many shards are on the way, and what is done about a slow or lost wo
 import logging
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -186,6 +187,23 @@ def _results(references: list[Any]) -> list[Any]:
         ) from error
 
 
+def is_out_of_reach(reference: Any) -> bool:
+    """Whether a task is lost as its worker could not be reached for a moment.
+
+    Ray does not begin such a task again, unlike that of a worker that died.
+    """
+    import ray
+    from ray.exceptions import ActorUnavailableError, RayError
+
+    try:
+        ray.get(reference)
+    except ActorUnavailableError:
+        return True
+    except RayError:  # `_results` says what is wrong
+        return False
+    return False
+
+
 class _Flights:
     """The shards that are on the way to workers and back."""
 
@@ -193,6 +211,7 @@ class _Flights:
         self._workers = workers
         self._begun: dict[Any, tuple[Shard, int]] = {}
         self._loads = Counter[int]()
+        self._unreached = Counter[int]()
 
     def all(self, remaining: Iterator[Shard]) -> Iterator[FinishedShard]:
         """Yield every shard that is finished, once."""
@@ -215,12 +234,28 @@ class _Flights:
             for reference in ready:
                 shard, worker = self._begun.pop(reference)
                 self._loads[worker] -= 1
-                if undone.pop(shard.number, None) is not None:
-                    yield _results([reference])[0]
+                if shard.number not in undone or self._sent_again(reference, shard):
+                    continue
+                del undone[shard.number]
+                yield _results([reference])[0]
 
     def _begin(self, shard: Shard, worker: int) -> None:
         self._begun[self._workers[worker].do.remote(shard)] = shard, worker
         self._loads[worker] += 1
+
+    def _sent_again(self, reference: Any, shard: Shard) -> bool:
+        """Whether the worker of a shard was out of reach, so that it is begun again.
+
+        After TRIES_OF_A_SHARD it is not, and its error counts.
+        """
+        tries = self._unreached[shard.number]
+        if tries == TRIES_OF_A_SHARD or not is_out_of_reach(reference):
+            return False
+        self._unreached[shard.number] += 1
+        time.sleep(2**tries)
+        worker = min(range(len(self._workers)), key=lambda one: self._loads[one])
+        self._begin(shard, worker)
+        return True
 
     def _begin_again(self, undone: dict[int, Shard]) -> None:
         """Give each idle worker a shard that another one has not finished yet.

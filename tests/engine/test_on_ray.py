@@ -70,6 +70,23 @@ def test_the_same_bytes_after_two_deaths_and_without_a_node(tmp_path, cluster):
         list(fill_on_ray(work, shards, store, too_many))
 
 
+def test_a_worker_that_is_out_of_reach_for_a_moment_costs_no_shard(
+    tmp_path, cluster, monkeypatch
+):
+    asked: list[object] = []
+
+    def twice(reference: object) -> bool:
+        asked.append(reference)
+        return len(asked) <= 2
+
+    monkeypatch.setattr(on_ray, "is_out_of_reach", twice)
+    shards = shards_of_texts()
+    store = ShardStore(str(tmp_path / "store"))
+    finished = list(fill_on_ray(LengthWork(str(tmp_path)), shards, store, RAY))
+    assert sorted(one.number for one in finished) == list(range(len(shards)))
+    assert len(asked) == len(shards) + 2
+
+
 def facts(**changes: Any) -> WorkerFacts:
     return WorkerFacts("other", 1, {"torch": "2.13.0"}, True)._replace(**changes)
 
