@@ -11,6 +11,7 @@ import pandas as pd
 from stc_core.config import KEPT, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import make_folder, read_text, replacing, write_json
+from stc_core.frames import write_csv
 from stc_core.frozen import SettingError
 from stc_core.paths import runs_folder, sweeps_folder
 from stc_core.runs.layout import RunFile
@@ -88,8 +89,11 @@ def list_sweeps() -> tuple[list[Sweep], list[StcError]]:
 def write_tables(folder: Path, runs: pd.DataFrame, settings: pd.DataFrame) -> None:
     """Write both tables of a sweep as CSV, each whole or not at all."""
     for name, frame in ((RUNS_TABLE, runs), (SETTINGS_TABLE, settings)):
-        with replacing(folder / name) as path:
-            frame.to_csv(path, index=False)
+        with (
+            replacing(folder / name) as path,
+            path.open("w", encoding="utf-8", newline="") as file,
+        ):
+            write_csv(frame, file)
 
 
 def _check_same(sweep: Sweep, kept: Sweep, folder: Path) -> None:

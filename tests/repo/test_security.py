@@ -77,6 +77,7 @@ def test_all_csv_is_written_in_one_place():
     assert using == {
         "stc_core/classifiers/labelling/table_writer.py",
         "stc_core/cli/inside.py",
+        "stc_core/sweeps/folder.py",
         "ui/shell/downloads.py",
     }
     mimes = [path for path in sources() if "text/csv" in path.read_text("utf-8")]
