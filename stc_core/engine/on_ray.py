@@ -27,6 +27,8 @@ TRIES_OF_A_SHARD = 3
 """So often is a shard begun again after it lost its worker."""
 ANSWER_S = 5.0
 """How long an address may take to answer."""
+BEGIN_S = 900.0
+"""How long the first worker may take to begin: clusters add machines in minutes."""
 
 
 def fill_on_ray(
@@ -36,19 +38,24 @@ def fill_on_ray(
 
     Memory does not grow with their number: a shard is read when a worker has room for
     it. A Ray that this program has started already is used, else that at the address,
-    else one is started here. StcError if workers cannot do the work.
+    else one is started here. Workers that find no place in the cluster are not waited
+    for. StcError if workers cannot do the work, or if none begins in BEGIN_S.
     """
     require_extra("ray")
-    import ray
 
-    with _connected(config.address):
-        workers = _start_workers(work, store, config)
-        try:
-            _check_workers(workers, store)
-            yield from _Flights(workers).all(iter(shards))
-        finally:
-            for worker in workers:
-                ray.kill(worker)
+    with _connected(config.address), _probed(store) as probe:
+        with _workers(work, store, config) as workers:
+            yield from _Flights(workers, probe, store.url).all(iter(shards))
+
+
+@contextmanager
+def _probed(store: ShardStore) -> Iterator[str]:
+    """Inside, the storage has a file by which workers find that they see it."""
+    probe = store.put_probe()
+    try:
+        yield probe
+    finally:
+        store.remove_probe(probe)
 
 
 @contextmanager
@@ -101,10 +108,11 @@ def _no_cluster(address: str | None, got: str) -> StcError:
     )
 
 
-def _start_workers(
+@contextmanager
+def _workers(
     work: ShardWork, store: ShardStore, config: EngineConfig
-) -> list[Any]:
-    """The actors, as many as are asked for, or as the cluster has room for."""
+) -> Iterator[list[Any]]:
+    """Inside, there are as many actors as are asked for, or as have room."""
     import ray
 
     there = ray.cluster_resources()
@@ -127,17 +135,29 @@ def _start_workers(
         max_task_retries=TRIES_OF_A_SHARD,
         scheduling_strategy="SPREAD",
     )
-    return [kind.remote(work, store) for _ in range(wanted)]
-
-
-def _check_workers(workers: list[Any], store: ShardStore) -> None:
-    """StcError if a worker has other versions or does not see the storage."""
-    probe = store.put_probe()
+    workers = [kind.remote(work, store) for _ in range(wanted)]
     try:
-        for facts in _results([worker.facts.remote(probe) for worker in workers]):
-            check_facts(facts, versions_of(), store.url)
+        yield workers
     finally:
-        store.remove_probe(probe)
+        for worker in workers:
+            ray.kill(worker)
+
+
+def _no_place() -> StcError:
+    """The error for a cluster in which no worker begins."""
+    import ray
+
+    free, there = ray.available_resources(), ray.cluster_resources()
+    return StcError(
+        "the workers on Ray",
+        expected=f"one that begins within {BEGIN_S:g} seconds",
+        got=" and ".join(
+            f"{free.get(kind, 0):g} of {there.get(kind, 0):g} {kind}s free"
+            for kind in ("CPU", "GPU")
+        ),
+        remedy="Wait until other jobs of the cluster end, add machines, or lower "
+        "--cpus or --gpus.",
+    )
 
 
 def check_facts(facts: WorkerFacts, here: dict[str, str], url: str) -> None:
@@ -159,13 +179,13 @@ def check_facts(facts: WorkerFacts, here: dict[str, str], url: str) -> None:
         )
 
 
-def _results(references: list[Any]) -> list[Any]:
-    """What the tasks give, in their order; StcError for what a user can mend."""
+def _result(reference: Any) -> Any:
+    """What a task gives; StcError for what a user can mend."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 
     try:
-        return ray.get(references)
+        return ray.get(reference)
     except RayTaskError as error:
         if isinstance(error.cause, StcError):
             raise error.cause from error
@@ -199,24 +219,31 @@ def is_out_of_reach(reference: Any) -> bool:
         ray.get(reference)
     except ActorUnavailableError:
         return True
-    except RayError:  # `_results` says what is wrong
+    except RayError:  # `_result` says what is wrong
         return False
     return False
 
 
 class _Flights:
-    """The shards that are on the way to workers and back."""
+    """The shards that are on the way to workers and back.
 
-    def __init__(self, workers: list[Any]) -> None:
-        self._workers = workers
+    A worker gets shards as soon as it has begun and is found to fit. Others may begin
+    later, or never: a cluster can have less room than it says, as a machine that is
+    gone counts for a while, and other jobs take places.
+    """
+
+    def __init__(self, workers: list[Any], probe: str, url: str) -> None:
+        self._workers, self._probe, self._url = workers, probe, url
+        self._coming: dict[Any, int] = {}
+        for worker in range(len(workers)):
+            self._ask(worker)
+        self._there: list[int] = []
         self._begun: dict[Any, tuple[Shard, int]] = {}
         self._loads = Counter[int]()
-        self._unreached = Counter[int]()
+        self._unreached = Counter[object]()
 
     def all(self, remaining: Iterator[Shard]) -> Iterator[FinishedShard]:
         """Yield every shard that is finished, once."""
-        import ray
-
         undone: dict[int, Shard] = {}
         exhausted = False
         while True:
@@ -226,35 +253,65 @@ class _Flights:
                     break
                 undone[shard.number] = shard
                 self._begin(shard, worker)
-            if not undone:
+            if exhausted and not undone:
                 return
             if exhausted:
                 self._begin_again(undone)
-            ready, _ = ray.wait(list(self._begun), num_returns=1)
-            for reference in ready:
-                shard, worker = self._begun.pop(reference)
-                self._loads[worker] -= 1
-                if shard.number not in undone or self._sent_again(reference, shard):
-                    continue
-                del undone[shard.number]
-                yield _results([reference])[0]
+            reference = self._next_answer()
+            if reference in self._coming:
+                self._let_in(reference)
+                continue
+            shard, worker = self._begun.pop(reference)
+            self._loads[worker] -= 1
+            if shard.number not in undone or self._sent_again(reference, shard):
+                continue
+            del undone[shard.number]
+            yield _result(reference)
+
+    def _next_answer(self) -> Any:
+        """Wait for a shard, or for a worker that begins."""
+        import ray
+
+        wait_s = None if self._there else BEGIN_S
+        asked = [*self._begun, *self._coming]
+        answered, _ = ray.wait(asked, num_returns=1, timeout=wait_s)
+        if not answered:
+            raise _no_place()
+        return answered[0]
+
+    def _ask(self, worker: int) -> None:
+        self._coming[self._workers[worker].facts.remote(self._probe)] = worker
+
+    def _let_in(self, reference: Any) -> None:
+        """Give shards to a worker from now on; StcError if it does not fit."""
+        worker = self._coming.pop(reference)
+        if self._was_out_of_reach(reference, ("worker", worker)):
+            self._ask(worker)
+            return
+        check_facts(_result(reference), versions_of(), self._url)
+        self._there.append(worker)
 
     def _begin(self, shard: Shard, worker: int) -> None:
         self._begun[self._workers[worker].do.remote(shard)] = shard, worker
         self._loads[worker] += 1
 
     def _sent_again(self, reference: Any, shard: Shard) -> bool:
-        """Whether the worker of a shard was out of reach, so that it is begun again.
+        """Whether the worker of a shard was out of reach, so that it is begun again."""
+        if not self._was_out_of_reach(reference, ("shard", shard.number)):
+            return False
+        self._begin(shard, min(self._there, key=lambda one: self._loads[one]))
+        return True
+
+    def _was_out_of_reach(self, reference: Any, whose: object) -> bool:
+        """Whether to try a task again, after a pause, as its worker was out of reach.
 
         After TRIES_OF_A_SHARD it is not, and its error counts.
         """
-        tries = self._unreached[shard.number]
+        tries = self._unreached[whose]
         if tries == TRIES_OF_A_SHARD or not is_out_of_reach(reference):
             return False
-        self._unreached[shard.number] += 1
+        self._unreached[whose] += 1
         time.sleep(2**tries)
-        worker = min(range(len(self._workers)), key=lambda one: self._loads[one])
-        self._begin(shard, worker)
         return True
 
     def _begin_again(self, undone: dict[int, Shard]) -> None:
@@ -272,5 +329,5 @@ class _Flights:
 
     def _free(self, most: int) -> int | None:
         """The worker with the fewest shards, if these are fewer than `most`."""
-        worker = min(range(len(self._workers)), key=lambda one: self._loads[one])
-        return worker if self._loads[worker] < most else None
+        worker = min(self._there, key=lambda one: self._loads[one], default=None)
+        return worker if worker is not None and self._loads[worker] < most else None

@@ -70,21 +70,57 @@ def test_the_same_bytes_after_two_deaths_and_without_a_node(tmp_path, cluster):
         list(fill_on_ray(work, shards, store, too_many))
 
 
+@needs_ray
 def test_a_worker_that_is_out_of_reach_for_a_moment_costs_no_shard(
     tmp_path, cluster, monkeypatch
 ):
     asked: list[object] = []
 
-    def twice(reference: object) -> bool:
+    def at_times(reference: object) -> bool:
         asked.append(reference)
-        return len(asked) <= 2
+        return len(asked) in {1, 4, 5}
 
-    monkeypatch.setattr(on_ray, "is_out_of_reach", twice)
+    monkeypatch.setattr(on_ray, "is_out_of_reach", at_times)
+    shards = shards_of_texts()
+    store = ShardStore(str(tmp_path / "store"))
+    one_worker = RAY.changed(workers=1)
+    work = LengthWork(str(tmp_path))
+    finished = list(fill_on_ray(work, shards, store, one_worker))
+    assert sorted(one.number for one in finished) == list(range(len(shards)))
+    # The facts of the worker are asked for twice, and two shards are begun again.
+    assert len(asked) == 2 + len(shards) + 2
+
+
+@needs_ray
+def test_a_worker_without_a_place_is_not_waited_for(tmp_path, cluster, monkeypatch):
+    import ray
+
+    # A cluster counts a machine that is gone until it has missed it.
+    room = ray.cluster_resources()["CPU"]
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": room + 2})
     shards = shards_of_texts()
     store = ShardStore(str(tmp_path / "store"))
     finished = list(fill_on_ray(LengthWork(str(tmp_path)), shards, store, RAY))
     assert sorted(one.number for one in finished) == list(range(len(shards)))
-    assert len(asked) == len(shards) + 2
+    assert not list((tmp_path / "store").glob("*probe*"))
+
+
+@needs_ray
+def test_a_cluster_without_a_free_place_is_told(tmp_path, cluster, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(on_ray, "BEGIN_S", 1.0)
+    room = int(ray.cluster_resources()["CPU"])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": room + 2})
+    all_of_them = RAY.changed(workers=1, cpus=room + 2)
+    store = ShardStore(str(tmp_path / "store"))
+    with pytest.raises(StcError, match=r"begins within 1 s.* CPUs free.*lower --cpus"):
+        list(
+            fill_on_ray(
+                LengthWork(str(tmp_path)), shards_of_texts(), store, all_of_them
+            )
+        )
+    assert not list((tmp_path / "store").glob("*probe*"))
 
 
 def facts(**changes: Any) -> WorkerFacts:
