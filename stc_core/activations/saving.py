@@ -25,6 +25,7 @@ from stc_core.errors import StcError
 from stc_core.files import temporary_path, write_error
 from stc_core.types import PooledSite, Progress, Site, silent
 
+_VERSION = "1"
 OFFSETS, TOKEN_IDS, STARTS, ENDS = "offsets", "token_ids", "starts", "ends"
 """The tensors of integers beside the activations of tokens."""
 _PART_BYTES = 1 << 27
@@ -187,6 +188,9 @@ class ActivationFile:
         self.names = tuple(sorted(self._file.keys()))
         if self.about.get("format") != "stc-activations":
             raise _not_ours(self.path, "another safetensors file")
+        # The first files had no version, and are of the first one.
+        if (version := self.about.get("version", _VERSION)) != _VERSION:
+            raise _not_ours(self.path, f"version {version}; this one reads {_VERSION}")
         self.of_tokens = OFFSETS in self.names
         first = OFFSETS if self.of_tokens else self.names[0]
         self.n = self._file.get_slice(first).get_shape()[0] - self.of_tokens
@@ -297,6 +301,7 @@ def _narrowed(block: np.ndarray, dtype: str, name: str) -> np.ndarray:
 def _about(backbone: Backbone) -> dict[str, str]:
     return {
         "format": "stc-activations",
+        "version": _VERSION,
         "backbone": backbone.name,
         "identity": backbone.identity,
         "max_length": str(backbone.max_length),

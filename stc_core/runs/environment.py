@@ -88,10 +88,13 @@ def record_environment(folder: Path, config: RunConfig) -> list[str]:
 def read_environment(folder: Path) -> RunEnvironment | None:
     """What the run in `folder` was computed with; None if it does not say.
 
-    Runs before December 2026 do not. A damaged file counts as none.
+    Runs before December 2026 do not. A damaged file, or one of another format, counts
+    as none.
     """
     try:
         record = read_json(folder / RunFile.ENVIRONMENT)
+        if record["format"] != _FORMAT:
+            return None
         tables = {path: FileHash(**facts) for path, facts in record["tables"].items()}
         machines = tuple(Machine(**facts) for facts in record["machines"])
     except (StcError, KeyError, TypeError, AttributeError):

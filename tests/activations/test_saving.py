@@ -214,6 +214,10 @@ def test_another_file_is_no_file_of_activations(tmp_path: Path):
     save_file({"a": np.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(StcError, match="another safetensors file"):
         ActivationFile(tmp_path / "a.safetensors")
+    about = {"format": "stc-activations", "version": "2"}
+    save_file({"a": np.zeros(3)}, tmp_path / "c.safetensors", metadata=about)
+    with pytest.raises(StcError, match="version 2; this one reads 1"):
+        ActivationFile(tmp_path / "c.safetensors")
     (tmp_path / "b.safetensors").write_text("no")
     with pytest.raises(StcError, match="stc activations"):
         ActivationFile(tmp_path / "b.safetensors")
