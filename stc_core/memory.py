@@ -1,4 +1,7 @@
-"""Gives freed memory back to the system, and spares Python needless collections."""
+"""Gives freed memory back to the system, and spares Python needless collections.
+
+Also says whether the system had to kill processes for memory.
+"""
 
 import ctypes
 import gc
@@ -6,7 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+_EVENTS = Path("/proc/vmstat")
 
 _seen = _spared = 0
 """The number of modules at the last call of `spare_objects`, and when it last froze."""
@@ -56,6 +62,23 @@ def release_memory() -> None:
     """
     if (trim := _malloc_trim()) is not None:
         trim(0)
+
+
+def memory_kills() -> int | None:
+    """How many processes the system has killed since its start as memory ran out.
+
+    Those that went beyond the limit of a container count, too. None where the system
+    does not say: only Linux does.
+    """
+    try:
+        events = _EVENTS.read_text("ascii").splitlines()
+    except OSError:
+        return None
+    for event in events:
+        name, _, count = event.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return None
 
 
 @cache

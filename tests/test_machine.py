@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from helpers.app import fine, said, visit, written_run
 from helpers.command import Stc
+from stc_core import memory
 from stc_core.data.uploads import list_uploads
 from stc_core.errors import StcError
 from stc_core.files import machine_error, read_json, replacing, write_json
@@ -92,6 +93,28 @@ def test_a_worker_that_could_not_even_say_so_is_told_by_the_disk(
     failed = observe_status(folder)
     assert failed["error"] is not None and failed["error"]["mend"]
     assert failed["message"].startswith("The disk is full")
+
+
+def test_a_worker_that_the_system_killed_for_memory_is_named_as_that(
+    own_home: Path, tmp_path, monkeypatch
+):
+    events = tmp_path / "vmstat"
+    monkeypatch.setattr(memory, "_EVENTS", events)
+    events.write_text("oom_kill 3\n")
+    folder = own_home / "runs" / "one"
+    written_run(folder, "one", state="running")
+    dead = Worker(2**22 + 1, 0.0, Worker.current().host)
+    before = {"pid": dead.pid, "born": dead.born, "host": dead.host}
+    status = {**read_json(folder / "status.json"), **new_status("running"), **before}
+    assert status["memory_kills"] == 3
+    write_json(folder / "status.json", status)
+    assert "Was it killed" in observe_status(folder)["message"]
+    events.write_text("pgfault 9\noom_kill 4\n")
+    failed = observe_status(folder)
+    assert failed["error"] is not None and failed["error"]["mend"]
+    assert failed["message"].startswith("The system killed the worker, as memory ran")
+    events.unlink()  # where the system does not say, nothing is claimed
+    assert "Was it killed" in observe_status(folder)["message"]
 
 
 def test_a_folder_that_cannot_be_written_is_named_by_the_file(tmp_path, monkeypatch):

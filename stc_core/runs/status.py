@@ -1,6 +1,7 @@
 """The status of a run in status.json, and whether its worker is still alive."""
 
 import shutil
+import socket
 import time
 import traceback
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, get_args
 from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.files import machine_error, read_json, read_tail, write_json
+from stc_core.memory import memory_kills
 from stc_core.recipe_table import Recipe
 from stc_core.runs.layout import RunFile
 from stc_core.runs.processes.worker import Worker
@@ -28,6 +30,11 @@ TICKET = "ticket"
 """A file in the folder of each waiting run; its time is when the run began to wait."""
 _STATUS_BYTES = 1 << 16
 _KILLED = "The worker ended without a message. Was it killed, or out of memory?"
+_OUT_OF_MEMORY = (
+    "The system killed the worker, as memory ran out. Resume the run when other "
+    "programs need less, or train with a smaller language model, fewer tokens of each "
+    "text or fewer kinds of sites."
+)
 _FULL = (
     "The disk is full, so the worker could not write how it ended. Free some disk "
     "space, then resume the run."
@@ -85,12 +92,13 @@ class Status(TypedDict):
     error: RunError | None
     step: NotRequired[RunStep]  # the furthest step so far; a phase may come again
     step_part: NotRequired[float]  # the share of that step that is over
+    memory_kills: NotRequired[int]  # `memory_kills()` when the process began
 
 
 def new_status(state: State) -> Status:
     """The status of a run that nobody has worked on."""
     now = time.time()
-    return Status(
+    status = Status(
         state=state,
         phase="read",
         done=0,
@@ -105,6 +113,9 @@ def new_status(state: State) -> Status:
         heartbeat=now,
         error=None,
     )
+    if state == "running" and (kills := memory_kills()) is not None:
+        status["memory_kills"] = kills
+    return status
 
 
 def failed_status(
@@ -258,10 +269,20 @@ def observe_status(folder: Path) -> Status:
     status = read_status(path)  # the run may have ended since the first reading
     if status["state"] not in BUSY:
         return status
-    is_full = _is_full(folder)
-    message = _FULL if is_full else _KILLED
+    message = _why_it_ended(folder, status)
     trace = read_tail(folder / RunFile.LOG)
-    return failed_status(status, message, mend=is_full, trace=trace)
+    return failed_status(status, message, mend=message != _KILLED, trace=trace)
+
+
+def _why_it_ended(folder: Path, status: Status) -> str:
+    """The likeliest reason for a worker that ended without a message."""
+    if _is_full(folder):
+        return _FULL
+    kills = memory_kills() if status["host"] == socket.gethostname() else None
+    before = status.get("memory_kills")
+    if before is not None and kills is not None and kills > before:
+        return _OUT_OF_MEMORY
+    return _KILLED
 
 
 def _is_full(folder: Path) -> bool:
