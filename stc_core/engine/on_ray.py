@@ -135,7 +135,7 @@ def _workers(
         max_task_retries=TRIES_OF_A_SHARD,
         scheduling_strategy="SPREAD",
     )
-    workers = [kind.remote(work, store) for _ in range(wanted)]
+    workers: list[Any] = [kind.remote(work, store) for _ in range(wanted)]
     try:
         yield workers
     finally:
