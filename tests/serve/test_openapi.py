@@ -33,8 +33,8 @@ ROUTES = {
 OF_THE_RUN = [positive_data_acceptance]
 """Which labels and levels there are depends on the run, so no description has them."""
 TOO_LARGE = 413
-"""A body of many texts that are too long is refused before it is read. Schemathesis does
-not count this status among refusals."""
+"""A body of many texts that are too long is refused before it is read. Schemathesis
+does not count this status among refusals."""
 
 
 @pytest.fixture(scope="module")
