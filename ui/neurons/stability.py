@@ -10,7 +10,7 @@ from stc_core.analysis.inside.stability import (
 )
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from stc_core.selection.repeats.draws import REPEATS
+from stc_core.selection.repeats.kinds import REPEATS
 from ui.cache.run_files import read
 
 

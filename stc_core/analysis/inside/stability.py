@@ -8,8 +8,7 @@ import pandas as pd
 
 from stc_core.display import count, percent
 from stc_core.runs.metrics import RunMetrics
-from stc_core.selection.repeats.draws import REPEATS
-from stc_core.selection.repeats.stability import NEARLY_ALWAYS
+from stc_core.selection.repeats.kinds import NEARLY_ALWAYS, REPEATS
 
 ABOUT_OVERLAP = (
     "*halves*, *bootstrap* and *seeds*: how many neurons two selections share, of all "

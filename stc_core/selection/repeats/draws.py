@@ -8,21 +8,13 @@ from jaxtyping import Int
 
 from stc_core.data.task import Task
 from stc_core.selection.folds import stratified_halves, stratified_order
+from stc_core.selection.repeats.kinds import BOOTSTRAP, HALVES, SEED_SHARE, SEEDS
 
 PAIRS = 5
 """Pairs of halves; so each frequency is a share of 10 selections."""
 N_DRAWS = 10
-SEED_SHARE = 0.8
-"""Another seed of the split would learn about so many of these rows."""
 MOST_ROWS = 1200
 """At most so many rows are drawn from: memory grows with their square."""
-HALVES, BOOTSTRAP, SEEDS = "halves", "bootstrap", "seeds"
-REPEATS = {
-    HALVES: "random halves of the rows",
-    BOOTSTRAP: "bootstrap samples of the rows",
-    SEEDS: f"draws of {100 * SEED_SHARE:.0f} % of the rows, as other seeds would learn",
-}
-"""Each kind of repeat in words."""
 
 Draws = dict[str, list[Int[np.ndarray, " _"]]]
 

@@ -18,11 +18,8 @@ from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import curves_of, options_at
 from stc_core.selection.importance import keep_top
 from stc_core.selection.ranking import JointColumns, Ranking, importances_of
-from stc_core.selection.repeats.draws import (
-    HALVES,
-    draw_repeats,
-    halves_of,
-)
+from stc_core.selection.repeats.draws import draw_repeats, halves_of
+from stc_core.selection.repeats.kinds import HALVES, NEARLY_ALWAYS
 from stc_core.selection.repeats.overlap import PartOverlap, jaccard, part_overlaps
 from stc_core.selection.salience import Salient
 from stc_core.selection.search import DepthSearch
@@ -33,8 +30,6 @@ from stc_core.types import Feature, Progress, silent
 TRUSTING = 500
 """The trust in a site is measured on so many rows, of which a half has half."""
 FEWEST_ROWS = 40
-NEARLY_ALWAYS = 0.9
-"""A neuron counts as always chosen if this share of the selections keeps it."""
 
 
 class Repeat(NamedTuple):
