@@ -8,7 +8,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -32,6 +32,32 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from stc_core.runs.environment import versions_of
+
+        typer.echo(versions_of(("stc-studio",))["stc-studio"])
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit; see also `stc doctor`.",
+        ),
+    ] = False,
+) -> None:
+    """What all commands have in common."""
+
+
 data_app = typer.Typer(help="Look at a table before training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 data_app.command()(check)

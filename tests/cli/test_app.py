@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,23 @@ def test_the_module_is_the_command(tmp_path: Path):
     )
     assert done.returncode == 2 and "`stc runs`" in done.stderr
     assert done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_what_only_shows_runs_loads_no_torch(run_folder: Path):
+    """It takes longer than all else that these commands do."""
+    code = (
+        "import sys; from stc_core.cli import app\n"
+        f"for words in (['runs'], ['report', {str(run_folder)!r}], ['cache']):\n"
+        "    sys.argv = ['stc', *words]\n"
+        "    try: app.main()\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_it_says_its_version(stc: Stc):
+    assert stc("--version").out.strip() == version("stc-studio")
 
 
 def test_work_takes_only_a_queued_run(stc: Stc, tmp_path: Path):
