@@ -4,13 +4,15 @@ A learned row that was held out in turn has the answer of a head made without it
 final head has learned the row, so its explanation would be of another answer.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stc_core.analysis.examples import place_in_words
-from stc_core.classifiers.base import BaseClassifier
 from stc_core.errors import StcError
 from stc_core.interpret.explanation import number_neurons
 from stc_core.runs.run import Run
+
+if TYPE_CHECKING:
+    from stc_core.classifiers.base import BaseClassifier
 
 FINAL = -1
 """The fold of a row that the final head judges."""
@@ -25,7 +27,7 @@ def explain_row(
     example: int,
     *,
     final: bool = False,
-    classifier: BaseClassifier | None = None,
+    classifier: "BaseClassifier | None" = None,
 ) -> dict[str, Any]:
     """The explanation of a text of `run` by the head that gave its prediction.
 
@@ -48,7 +50,7 @@ def explain_row(
 
 
 def explain_by(
-    run: Run, classifier: BaseClassifier, text: str, fold: int
+    run: Run, classifier: "BaseClassifier", text: str, fold: int
 ) -> dict[str, Any]:
     """The explanation of `text` by `classifier`, which has the head of `fold`.
 
@@ -63,8 +65,8 @@ def explain_by(
 
 
 def classifier_of_fold(
-    run: Run, classifier: BaseClassifier, fold: int
-) -> BaseClassifier:
+    run: Run, classifier: "BaseClassifier", fold: int
+) -> "BaseClassifier":
     """The classifier of `run` with the head of a fold; FINAL: as it is."""
     if fold == FINAL:
         return classifier

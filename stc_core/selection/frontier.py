@@ -1,7 +1,8 @@
 """The frontier: a classifier for every depth, at several numbers of neurons.
 
 Each depth has its own ranking of the neurons up to it. So the scores shown for a depth
-are scores that one can really get there.
+are scores that one can really get there. What a user chooses from is here; `search`
+finds it.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stc_core.selection.search import DepthSearch, FrontierPoint
-
 LEAST_NEURONS = 8
+
+
+class FrontierPoint(NamedTuple):
+    """A classifier that was considered: its cost and its scores on held rows.
+
+    `score` is that of the goal, by which classifiers are chosen.
+    """
+
+    curve: str  # "neurons" or "depth"
+    neurons: int
+    layer: int
+    ridge: float
+    accuracy: float
+    macro_f1: float
+    score: float
 
 
 class Option(NamedTuple):
@@ -42,34 +56,6 @@ def size_grid(most: int) -> list[int]:
     """Numbers of neurons to offer: powers of two below `most`, and `most`."""
     powers = (2**power for power in range(most.bit_length()))
     return [*(n for n in powers if LEAST_NEURONS <= n < most), most]
-
-
-def options_at(
-    search: DepthSearch,
-    points: Sequence[FrontierPoint],
-    *,
-    layer: int,
-    reported: Int[np.ndarray, " n_reported"],
-) -> list[Option]:
-    """One option for each point of the search, with its guesses for `reported` rows.
-
-    The guesses are those of the head that the user gets when the option is taken.
-    """
-    sizes = [point.neurons for point in points]
-    guesses = search.guesses(sizes, [point.ridge for point in points], reported)
-    return [
-        Option(
-            layer,
-            point.layer,
-            point.neurons,
-            point.ridge,
-            point.accuracy,
-            point.macro_f1,
-            point.score,
-            guess,
-        )
-        for point, guess in zip(points, guesses, strict=True)
-    ]
 
 
 def cheapest(

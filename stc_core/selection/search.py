@@ -12,25 +12,11 @@ from stc_core.heads.nested_ridge import nested_scores
 from stc_core.heads.parallel import in_threads
 from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
 from stc_core.selection.folds import Fold
+from stc_core.selection.frontier import FrontierPoint, Option
 from stc_core.selection.importance import smooth
 from stc_core.selection.ranking import JointColumns, Ranking
 
 _SLACK = 0.1
-
-
-class FrontierPoint(NamedTuple):
-    """A classifier that was considered: its cost and its scores on held rows.
-
-    `score` is that of the goal, by which classifiers are chosen.
-    """
-
-    curve: str  # "neurons" or "depth"
-    neurons: int
-    layer: int
-    ridge: float
-    accuracy: float
-    macro_f1: float
-    score: float
 
 
 class Trial(NamedTuple):
@@ -193,3 +179,31 @@ def choose_size(
     least = best.max() - _SLACK * error - SAME_SCORE
     count = int(np.flatnonzero(best >= least)[0])
     return count, last_best(smoothed[count])
+
+
+def options_at(
+    search: DepthSearch,
+    points: Sequence[FrontierPoint],
+    *,
+    layer: int,
+    reported: Int[np.ndarray, " n_reported"],
+) -> list[Option]:
+    """One option for each point of the search, with its guesses for `reported` rows.
+
+    The guesses are those of the head that the user gets when the option is taken.
+    """
+    sizes = [point.neurons for point in points]
+    guesses = search.guesses(sizes, [point.ridge for point in points], reported)
+    return [
+        Option(
+            layer,
+            point.layer,
+            point.neurons,
+            point.ridge,
+            point.accuracy,
+            point.macro_f1,
+            point.score,
+            guess,
+        )
+        for point, guess in zip(points, guesses, strict=True)
+    ]

@@ -20,9 +20,9 @@ from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.solver import Path, fit_path
+from stc_core.selection.frontier import FrontierPoint
 from stc_core.selection.importance import keep_mass
 from stc_core.selection.ranking import nothing_selected
-from stc_core.selection.search import FrontierPoint
 from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, Progress, silent
 

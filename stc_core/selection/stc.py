@@ -19,12 +19,12 @@ from stc_core.heads.word_readout import WordReadout
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import (
+    FrontierPoint,
     Option,
     best_by_depth,
     cheapest,
     curves_of,
     depth_points,
-    options_at,
     size_grid,
 )
 from stc_core.selection.ranking import (
@@ -34,7 +34,7 @@ from stc_core.selection.ranking import (
     rank_columns,
 )
 from stc_core.selection.salience import Salient
-from stc_core.selection.search import DepthSearch, FrontierPoint, Trial, choose_size
+from stc_core.selection.search import DepthSearch, Trial, choose_size, options_at
 from stc_core.selection.use.attribution import ModelUse
 from stc_core.types import Progress, silent
 

@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float, Int
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
 from stc_core.selection.folds import Fold
-from stc_core.selection.frontier import curves_of, options_at
+from stc_core.selection.frontier import curves_of
 from stc_core.selection.importance import keep_top
 from stc_core.selection.ranking import JointColumns, Ranking, importances_of
 from stc_core.selection.repeats.draws import draw_repeats, halves_of
 from stc_core.selection.repeats.kinds import HALVES, NEARLY_ALWAYS
 from stc_core.selection.repeats.overlap import PartOverlap, jaccard, part_overlaps
 from stc_core.selection.salience import Salient
-from stc_core.selection.search import DepthSearch
+from stc_core.selection.search import DepthSearch, options_at
 from stc_core.selection.stc import Finish, Fitted, as_it_is, fit_option
 from stc_core.selection.use.attribution import ModelUse
 from stc_core.types import Feature, Progress, silent
