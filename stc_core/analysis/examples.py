@@ -11,6 +11,12 @@ Show = Literal["all", "wrong", "uncertain"]
 COLUMNS = ("example", "text", "label", "predicted", "probability", "margin", "correct")
 _PLACE = ("file", "row")
 """The place of a text: the file (data or test) and its row there, counted from 1."""
+FINAL = -1
+"""The fold of a row that the final head judges."""
+JUDGED_BY_OWN_HEAD = (
+    "By the model's own head. It is not known whether the model was trained on this "
+    "text."
+)
 
 
 def place_in_words(row: int, file: str) -> str:
@@ -71,3 +77,17 @@ def select_examples(
     if show != "all":
         passing = passing.sort_values("margin", kind="stable")
     return passing.reset_index(drop=True)
+
+
+def judge_line(split: str, *, fold: int, held: bool) -> str:
+    """A sentence: by which head a text is explained, and whether it has seen the text.
+
+    `held`: the prediction of the run is by a head made without the text.
+    """
+    if fold != FINAL:
+        return "By a classifier made without this text."
+    if held or split == "train":
+        return "By the final classifier, which has learned this text."
+    if split == "validation":
+        return "By the final classifier, which was made with this text."
+    return "By the final classifier, which has not seen this text."

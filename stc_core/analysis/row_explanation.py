@@ -4,22 +4,18 @@ A learned row that was held out in turn has the answer of a head made without it
 final head has learned the row, so its explanation would be of another answer.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stc_core.analysis.examples import place_in_words
+from stc_core.analysis.examples import (
+    FINAL,
+    JUDGED_BY_OWN_HEAD,
+    judge_line,
+    place_in_words,
+)
+from stc_core.classifiers.base import BaseClassifier
 from stc_core.errors import StcError
 from stc_core.interpret.explanation import number_neurons
 from stc_core.runs.run import Run
-
-if TYPE_CHECKING:
-    from stc_core.classifiers.base import BaseClassifier
-
-FINAL = -1
-"""The fold of a row that the final head judges."""
-JUDGED_BY_OWN_HEAD = (
-    "By the model's own head. It is not known whether the model was trained on this "
-    "text."
-)
 
 
 def explain_row(
@@ -27,7 +23,7 @@ def explain_row(
     example: int,
     *,
     final: bool = False,
-    classifier: "BaseClassifier | None" = None,
+    classifier: BaseClassifier | None = None,
 ) -> dict[str, Any]:
     """The explanation of a text of `run` by the head that gave its prediction.
 
@@ -50,7 +46,7 @@ def explain_row(
 
 
 def explain_by(
-    run: Run, classifier: "BaseClassifier", text: str, fold: int
+    run: Run, classifier: BaseClassifier, text: str, fold: int
 ) -> dict[str, Any]:
     """The explanation of `text` by `classifier`, which has the head of `fold`.
 
@@ -65,26 +61,12 @@ def explain_by(
 
 
 def classifier_of_fold(
-    run: Run, classifier: "BaseClassifier", fold: int
-) -> "BaseClassifier":
+    run: Run, classifier: BaseClassifier, fold: int
+) -> BaseClassifier:
     """The classifier of `run` with the head of a fold; FINAL: as it is."""
     if fold == FINAL:
         return classifier
     return classifier.with_head(run.fold_heads[fold], run.fold_words[fold])
-
-
-def judge_line(split: str, *, fold: int, held: bool) -> str:
-    """A sentence: by which head a text is explained, and whether it has seen the text.
-
-    `held`: the prediction of the run is by a head made without the text.
-    """
-    if fold != FINAL:
-        return "By a classifier made without this text."
-    if held or split == "train":
-        return "By the final classifier, which has learned this text."
-    if split == "validation":
-        return "By the final classifier, which was made with this text."
-    return "By the final classifier, which has not seen this text."
 
 
 def example_at(run: Run, row: int) -> int:

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from stc_core.analysis.row_explanation import (
-    FINAL,
-    example_at,
-    explain_row,
-    judge_line,
-)
+from stc_core.analysis.examples import FINAL, judge_line
+from stc_core.analysis.row_explanation import example_at, explain_row
 from stc_core.errors import StcError
 from stc_core.frames import records
 from stc_core.interpret.explanation import check_sum, neuron_parts

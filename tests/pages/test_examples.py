@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.app import at_home, charts, fine, html, said, visit
-from stc_core.analysis.examples import example_table
-from stc_core.analysis.row_explanation import FINAL
+from stc_core.analysis.examples import FINAL, example_table
 from stc_core.display import percent
 from stc_core.runs.annotations import read_about
 from stc_core.runs.run import Run

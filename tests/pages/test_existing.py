@@ -6,7 +6,7 @@ import pytest
 
 from helpers.app import at_home, fine, html, said, visit
 from helpers.runs.serving import trained
-from stc_core.analysis.row_explanation import JUDGED_BY_OWN_HEAD
+from stc_core.analysis.examples import JUDGED_BY_OWN_HEAD
 from ui.errors import confusions
 from ui.layers import curves
 from ui.neurons.view import NO_SELECTION

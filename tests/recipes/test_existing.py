@@ -10,7 +10,8 @@ from helpers.models.sequence import saved_classifier
 from helpers.runs.hierarchy import table
 from helpers.runs.small import trained
 from stc_core import SequenceClassifier
-from stc_core.analysis.row_explanation import JUDGED_BY_OWN_HEAD, explain_row
+from stc_core.analysis.examples import JUDGED_BY_OWN_HEAD
+from stc_core.analysis.row_explanation import explain_row
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.report.report import html_report

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.examples import FINAL
 from stc_core.analysis.examples import example_table as examples_of
 from stc_core.analysis.extra_columns import Facets, read_facets
-from stc_core.analysis.row_explanation import FINAL, classifier_of_fold, explain_by
 from stc_core.analysis.slice_scores import slice_scores
 from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.interpret.exemplars import activations_by_token as token_values_of
@@ -257,6 +257,8 @@ def classifier_by(run: Run, fold: int) -> Any:
 
 @st.cache_resource(max_entries=10, show_spinner=False)
 def _of_fold(folder: str, written: int, fold: int, _run: Run) -> Any:
+    from stc_core.analysis.row_explanation import classifier_of_fold  # imports torch
+
     return classifier_of_fold(_run, classifier(_run), fold)
 
 
@@ -270,6 +272,8 @@ def explain_text(run: Run, text: str, fold: int = FINAL) -> dict[str, Any]:
 def _explain(
     folder: str, written: int, text: str, fold: int, _run: Run
 ) -> dict[str, Any]:
+    from stc_core.analysis.row_explanation import explain_by  # imports torch
+
     return explain_by(_run, classifier_by(_run, fold), text, fold)
 
 

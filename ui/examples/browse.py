@@ -9,12 +9,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.analysis.examples import (
     COLUMNS,
+    FINAL,
     UNCERTAIN,
     Show,
     place_in_words,
     select_examples,
 )
-from stc_core.analysis.row_explanation import FINAL
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run

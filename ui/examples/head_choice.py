@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.analysis.row_explanation import FINAL, judge_line
+from stc_core.analysis.examples import FINAL, judge_line
 from stc_core.display import percent
 from ui.examples.browse import PickedText
 from ui.shell.messages import escape

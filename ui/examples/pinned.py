@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.row_explanation import FINAL
+from stc_core.analysis.examples import FINAL
 from stc_core.display import formatted, percent
 from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.row_explanation import FINAL, judge_line
+from stc_core.analysis.examples import FINAL, judge_line
 from stc_core.display import percent
 from stc_core.figures.activity import MOST_ACTIVITY_CLASSES
 from stc_core.heads.head import softmax
