@@ -17,6 +17,7 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.processes.queue import advance
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
+from ui.cache.ahead import import_ahead
 from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
@@ -73,6 +74,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         if who is not None:
             draw_account(who)
     _bar(title, icon, caption, runs, picked)
+    import_ahead()
 
 
 def _style_page() -> None:
