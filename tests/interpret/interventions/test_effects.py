@@ -287,8 +287,10 @@ def test_what_cannot_be_changed_is_named():
         own.effect(own.kept, how="best")
     with pytest.raises(StcError, match="a, b, c"):
         own.of_class("d")
-    with pytest.raises(StcError, match="at least one"):
+    with pytest.raises(StcError, match=r"one with kept neurons: 1, .*; got 0"):
         own.of_layer(0)
+    with pytest.raises(StcError, match="at least 1 neuron; got -3"):
+        own.top(-3)
     with pytest.raises(StcError, match="linear head"):
         effects.linear_head_of(attention_classifier(2))
     model = studied_classifier("bert")
