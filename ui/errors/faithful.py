@@ -63,7 +63,7 @@ def _offer(run: Run) -> None:
             "takes minutes; the run keeps the result."
         )
         return
-    if measured(lambda progress: faithfulness_on(run, progress=progress)) is not None:
+    if measured(lambda stage: faithfulness_on(run, stage=stage)) is not None:
         st.rerun()
 
 

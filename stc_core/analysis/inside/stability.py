@@ -38,12 +38,13 @@ def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
     else:
         told = f"**{'All' if always else 'None'} of the {kept:,} are always chosen**"
     each = " of each kind" if len(repeats) > 1 else ""
+    alike = "of one kind, in this order, " if len(repeats) > 1 else ""
     said = [
         f"We chose the neurons again on {_listed(ways)}.",
         f"{told}: of the {kept:,} neurons of this run, {always:,} were chosen at least "
         f"{least} times of {times}{each}.",
-        f"Two selections share {_listed(shares)} of their neurons; random sets of this "
-        f"size would share {percent(stability['chance'])}.",
+        f"Two selections {alike}share {_listed(shares)} of their neurons; random sets "
+        f"of this size would share {percent(stability['chance'])}.",
     ]
     if always < kept / 2:
         said.append(
