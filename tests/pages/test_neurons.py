@@ -488,6 +488,15 @@ def test_what_is_used_is_measured_drawn_and_sorts_the_map(
     assert f"used {best['effect']:.3f} (rank 1 of {places:,})" in said(app)
 
 
+def test_a_site_is_sorted_by_how_often_other_rows_choose_its_neurons(run):
+    app = fine(visit(PAGE, run="r", order="chosen"))
+    shares = run.neuron_stability.set_index("neuron")
+    least = shares[["frequency", "bootstrap", "seeds"]].min(axis=1)
+    assert "from the most often chosen on" in said(app)
+    names = neuron_names(run.neurons)
+    assert title(app) in [names[n] for n in least.index[least == least.max()]]
+
+
 def test_a_text_is_patched_with_the_activations_of_another(run, monkeypatch):
     monkeypatch.setattr(effects, "MOST_REFERENCE", 20)
     state = {"inside_how": "patch"}

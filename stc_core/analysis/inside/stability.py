@@ -54,6 +54,17 @@ def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def chosen_times(stability: Mapping[str, Any]) -> list[str]:
+    """How often the repeats of each kind chose each kept neuron: '9, 8, 10 of 10'."""
+    repeats = stability.get("repeats", {"halves": stability})
+    times = [
+        [str(round(share * one["n_selections"])) for share in one["frequency"]]
+        for one in repeats.values()
+    ]
+    last = stability["n_selections"]
+    return [f"{', '.join(of_kind)} of {last}" for of_kind in zip(*times, strict=True)]
+
+
 def _these(n: int) -> str:
     return f"These {n:,} are" if n > 1 else "One is"
 

@@ -8,6 +8,7 @@ import pytest
 from helpers.frames import stability as record_of
 from helpers.toy_features import SITES, WIDTH, Toy, make
 from stc_core.analysis.inside.stability import (
+    chosen_times,
     overlap_rows,
     stable_choice,
     stable_neurons,
@@ -132,6 +133,16 @@ def test_a_record_of_halves_alone_has_sentences_and_no_table():
     assert "on 10 random halves of the rows." in said
     assert "at least 9 times of 10." in said
     assert overlap_rows(record) == []
+
+
+def test_how_often_a_neuron_is_chosen_is_told_for_each_kind():
+    repeats = {
+        "halves": {"frequency": [0.9, 0.0], "n_selections": 10},
+        "seeds": {"frequency": [1.0, 0.3], "n_selections": 10},
+    }
+    halves = {**repeats["halves"]}
+    assert chosen_times({**halves, "repeats": repeats}) == ["9, 10 of 10", "0, 3 of 10"]
+    assert chosen_times(halves) == ["9 of 10", "0 of 10"]
 
 
 @pytest.mark.parametrize(("always", "start"), [(0, "None"), (724, "All"), (1, "One")])
