@@ -26,7 +26,11 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
-from stc_core.analysis.inside.stability import chosen_times, stable_choice
+from stc_core.analysis.inside.stability import (
+    chosen_times,
+    ranking_choice,
+    stable_choice,
+)
 from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import (
     PARENT_CURVES,
@@ -196,9 +200,8 @@ def neurons(run: Run, metrics: RunMetrics) -> str:
             for place, row in zip(top["neuron"], rows, strict=True)
         ]
     chart = html_chart(neuron_map(shown), "neurons", alt=alt, note=note)
-    return (
-        bullets(stable_choice(metrics)) + chart + html_table("neurons", columns, rows)
-    )
+    said = bullets([*ranking_choice(metrics), *stable_choice(metrics)])
+    return said + chart + html_table("neurons", columns, rows)
 
 
 def _weights(neuron: dict[str, Any]) -> str:

@@ -102,13 +102,30 @@ def overlap_rows(stability: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def ranking_choice(metrics: RunMetrics) -> list[str]:
+    """What a ranking that weighs use costs; empty for a run that ranks by reading."""
+    chosen = metrics.get("chosen", {})
+    if "accuracy_by_reading" not in chosen:
+        return []
+    by_use, by_reading = (int(chosen[f"neurons_by_{of}"]) for of in ("use", "reading"))
+    after, before = (float(chosen[f"accuracy_by_{of}"]) for of in ("use", "reading"))
+    return [
+        f"The ranking weighs what the model uses by {float(chosen['use_weight']):g}. "
+        f"The {count(by_use, 'neuron')} that it keeps have an accuracy of "
+        f"{percent(after)} on held-out rows; {by_reading:,} ranked only by what can be "
+        f"read have {percent(before)}."
+    ]
+
+
 def stable_choice(metrics: RunMetrics) -> list[str]:
     """What it costs to keep only stable neurons; empty for a run that keeps others."""
     chosen = metrics.get("chosen", {})
     if "stable" not in chosen:
         return []
     kept, all_of_them = metrics["neurons"]["selected"], int(chosen["neurons_before"])
-    after, before = metrics["validation"]["accuracy"], float(chosen["accuracy_before"])
+    # Without words, as before; runs made before December 2026 know it with words alone.
+    after = float(chosen.get("accuracy_stable", metrics["validation"]["accuracy"]))
+    before = float(chosen["accuracy_before"])
     return [
         f"Kept are only the {count(kept, 'neuron')} that at least "
         f"{percent(float(chosen['stable']))} of the halves choose, of {all_of_them:,} "

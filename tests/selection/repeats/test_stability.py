@@ -218,6 +218,7 @@ def test_only_stable_columns_are_kept_and_their_score_stands_beside_the_other(to
     right = found.held_logits.argmax(axis=1) == toy.task.codes[found.held]
     assert option.accuracy == pytest.approx(right.mean())
     assert fitted.option is not None
+    assert found.chosen["accuracy_stable"] == option.accuracy
     assert found.chosen["accuracy_before"] == fitted.option.accuracy
     assert found.chosen["neurons_before"] == len(fitted.head.features)
     assert found.options[-1] is option
@@ -262,5 +263,8 @@ def test_the_sentence_on_stable_neurons_tells_both_scores():
     (said,) = stable_choice(metrics)
     assert "only the 134 neurons that at least 90.0 % of the halves choose" in said
     assert "accuracy of 80.0 %, and all 1,669 have 82.0 %" in said
+    # The classifier may read words, too; the neurons alone are compared.
+    metrics["chosen"] = {**chosen, "accuracy_stable": 0.79}
+    assert "accuracy of 79.0 %, and all" in stable_choice(metrics)[0]
     metrics["chosen"] = {}
     assert stable_choice(metrics) == []
