@@ -8,7 +8,7 @@ import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
 from stc_core.display import formatted
-from stc_core.figures.explanation import erasure_curves
+from stc_core.figures.explanation import ErasureCurve, erasure_curves
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.runs.layout import RunFile
@@ -32,6 +32,10 @@ _COLUMNS = {
     "brackets the 95 % interval.",
     "sufficiency": "Loss with the strongest parts alone. Less is better.",
 }
+_CURVES: dict[ErasureCurve, str] = {
+    "without": "Without the strongest parts",
+    "alone": "With these alone",
+}
 _OVER = {"words": "Over words", "neurons": "Over kept neurons"}
 
 
@@ -47,6 +51,22 @@ def show_faithfulness(run: Run) -> None:
     for column, name in zip(st.columns(2, gap="large"), _OVER, strict=True):
         with column:
             _part(record[name], name)
+    curve = st.segmented_control(
+        "Curves",
+        list(_CURVES),
+        default="without",
+        required=True,
+        format_func=lambda name: _CURVES[name],
+        key="erasure_curve",
+        label_visibility="collapsed",
+    )
+    for column, name in zip(st.columns(2, gap="large"), _OVER, strict=True):
+        with column:
+            chart(
+                erasure_curves(record[name], ATTRIBUTIONS, curve),
+                f"erasure_{name}",
+                alt=f"Loss of probability: {_CURVES[curve].lower()}, over {name}",
+            )
     st.caption(
         f"{ERASURE} Means over 1, 5, 10, 20 and 50 % of the parts (ERASER), with 95 % "
         "intervals over the texts. `stc faithfulness` measures more texts."
@@ -68,7 +88,7 @@ def _offer(run: Run) -> None:
 
 
 def _part(part: Mapping[str, Any], name: str) -> None:
-    """Draw the sentences, the table and the curves over words or over neurons."""
+    """Draw the sentences and the table over words or over neurons."""
     st.markdown(f"**{_OVER[name]}** ({part['n_texts']:,} texts)")
     for sentence in faithfulness_sentences(part, name):
         st.markdown(sentence)
@@ -91,11 +111,6 @@ def _part(part: Mapping[str, Any], name: str) -> None:
             },
         },
         alt=f"Faithfulness of each explanation over {name}",
-    )
-    chart(
-        erasure_curves(part, ATTRIBUTIONS),
-        f"erasure_{name}",
-        alt=f"Loss of probability without the strongest {name}",
     )
 
 
