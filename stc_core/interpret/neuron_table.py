@@ -118,7 +118,8 @@ def chosen_neurons(
     if order == "alike":
         by = -(alike_ranks(neurons) if ranks is None else ranks)[keep.to_numpy()]
     kinds = kept["kind"].map(list(SITE_KINDS).index).to_numpy()
-    places = np.lexsort((-by, kinds, kept["layer"].to_numpy()))
+    important = -kept[IMPORTANCE].to_numpy(float)  # among equals
+    places = np.lexsort((important, -by, kinds, kept["layer"].to_numpy()))
     return kept.iloc[places].reset_index(drop=True)
 
 

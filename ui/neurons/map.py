@@ -13,6 +13,7 @@ from stc_core.figures.neurons import bin_map, neuron_map
 from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
     CHOSEN,
+    IMPORTANCE,
     MOST_SINGLE,
     USED,
     NeuronOrder,
@@ -109,6 +110,8 @@ class _Shown(NamedTuple):
         if self.by.order in ("use", "chosen"):
             column = USED if self.by.order == "use" else CHOSEN
             by = self.frame[column].to_numpy(float)
+            important = self.frame[IMPORTANCE].to_numpy(float)
+            return self.frame.iloc[np.lexsort((-important, -by))]
         return self.frame.iloc[np.argsort(-by, kind="stable")]
 
 
