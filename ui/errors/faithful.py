@@ -14,6 +14,7 @@ from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.effects import FAITHFUL_TEXTS, faithfulness_on
+from ui.cache.neuron_values import has_readout
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
@@ -26,6 +27,10 @@ ERASURE = (
     "model reads what is left. Neurons get their mean inside the model. If the "
     "explanation names what the answer rests on, the probability of the label falls "
     "far without these parts, and hardly with these alone."
+)
+NO_HEAD = (
+    "This is measured for classifiers with a linear head on selected neurons. This run "
+    "has none."
 )
 _COLUMNS = {
     "comprehensiveness": "Loss without the strongest parts. More is better. In "
@@ -42,6 +47,9 @@ _OVER = {"words": "Over words", "neurons": "Over kept neurons"}
 def show_faithfulness(run: Run) -> None:
     """Draw the measured faithfulness, or the button that measures it."""
     st.markdown("#### Do explanations name what the answer rests on?")
+    if not has_readout(run):
+        st.info(NO_HEAD, icon=":material/visibility:")
+        return
     if not run.has(RunFile.FAITHFULNESS) or not is_current(
         run, read(run, "faithfulness")
     ):

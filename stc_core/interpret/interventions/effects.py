@@ -61,8 +61,9 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
     head = getattr(classifier, "head_", None)
     if not isinstance(head, SparseHead):
         raise StcError(
-            f"effects inside a {type(classifier).__name__}",
+            "effects inside the model",
             expected="a classifier with a linear head on selected neurons",
+            got=f"a classifier of the kind {type(classifier).__name__}",
             remedy="Take a run of the recipe stc, variability or hierarchy.",
         )
     return head
