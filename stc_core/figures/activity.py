@@ -314,13 +314,15 @@ def effect_dots(
         "hovertemplate": "%{x:.3f}<extra></extra>",
     }
     figure = figure_of([others, ours])
+    above = 18 / (18 + _READER_PX * len(readers))
     lay(
         figure,
-        height=92 + _READER_PX * len(readers),
-        margin={"l": 0, "r": 24, "t": 34, "b": 40},
+        height=110 + _READER_PX * len(readers),
+        margin={"l": 0, "r": 24, "t": 52, "b": 40},
         xaxis={"title": "change of the margin, in logits", "rangemode": "tozero"},
         yaxis=row_axis(readers),
         showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        # Above the number of the first row.
+        legend={"orientation": "h", "x": 0, "y": 1 + above, "yanchor": "bottom"},
     )
     return figure

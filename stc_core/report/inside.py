@@ -26,7 +26,11 @@ def stability_section(run: Run, metrics: RunMetrics) -> str:
     record = run.stability
     columns, rows = list(overlap_table(record)), overlap_rows(record)
     table = html_table("stability", columns, rows) if rows else ""
-    return bullets(stable_neurons(record)) + table + paragraph(ABOUT_OVERLAP)
+    return (
+        bullets(stable_neurons(record))
+        + table
+        + paragraph(ABOUT_OVERLAP.replace("*", ""))
+    )
 
 
 def use_section(run: Run, metrics: RunMetrics) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.display import percent
+from stc_core.display import count, percent
 from stc_core.figures.activity import effect_dots
 from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect
@@ -95,7 +95,8 @@ def _show(effect: Effect) -> None:
     chart(figure, "effect", alt="Change of the margin beside random neurons")
     ours = effect.readers[0]
     verb = "gets" if ours.flips == 1 else "get"
-    parts = [f"{ours.flips:,} of {effect.n_texts:,} texts {verb} another label."]
+    texts = count(effect.n_texts, "text")
+    parts = [f"{ours.flips:,} of {texts} {verb} another label."]
     if ours.before == ours.before:
         parts.append(
             f"The accuracy goes from {percent(ours.before)} to {percent(ours.after)}."

@@ -9,6 +9,7 @@ with a like spread. Sources: mean ablation and resample ablation as in Wang et a
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from stc_core.activations.reference import (
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.hooks import Edit
 from stc_core.classifiers.base import BaseClassifier, check_texts
+from stc_core.classifiers.label_tree import Tree
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.graded_head import GradedHead
@@ -69,6 +71,24 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
     return head
 
 
+def as_classes(classifier: Any, corpus: pd.DataFrame) -> pd.DataFrame:
+    """The corpus with the classes of the head as its labels.
+
+    In a hierarchy a label that stands under several parents has their names in front;
+    a row with an unknown path keeps its label.
+    """
+    tree: Tree | None = getattr(classifier, "tree_", None)
+    if tree is None:
+        return corpus
+    levels = [f"label_{level}" for level in range(1, tree.depth + 1)]
+    if not set(levels) <= set(corpus):
+        return corpus
+    codes = tree.codes(corpus[levels].to_numpy(object))[:, -1]
+    names = np.array(tree.names(tree.depth - 1), object)
+    labels = np.where(codes >= 0, names[codes], corpus["label"].to_numpy(object))
+    return corpus.assign(label=labels)
+
+
 def study_rows(
     corpus: pd.DataFrame, classes: Sequence[str], *, n_texts: int, split: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,7 +120,8 @@ def study_of(
     `study_rows`; the training rows say what is usual.
     """
     classes = linear_head_of(classifier).classes
-    some, train = study_rows(corpus, classes, n_texts=n_texts, split=split)
+    known = as_classes(classifier, corpus)
+    some, train = study_rows(known, classes, n_texts=n_texts, split=split)
     return EffectStudy(
         classifier,
         some["text"].tolist(),
