@@ -192,16 +192,21 @@ def neurons(run: Run, metrics: RunMetrics) -> str:
         for place, row in enumerate(records(top))
     ]
     columns = ["neuron", "importance", "strongest weights", "highest texts"]
+    about = ""
     if run.has(RunFile.STABILITY):
         columns.insert(2, "chosen again")
         times = chosen_times(run.stability)
+        about = paragraph(
+            "Chosen again: by how many of the selections on halves of the rows, on "
+            "bootstrap samples, and on the rows of other seeds."
+        )
         rows = [
             (*row[:2], times[place], *row[2:])
             for place, row in zip(top["neuron"], rows, strict=True)
         ]
     chart = html_chart(neuron_map(shown), "neurons", alt=alt, note=note)
     said = bullets([*ranking_choice(metrics), *stable_choice(metrics)])
-    return said + chart + html_table("neurons", columns, rows)
+    return said + chart + html_table("neurons", columns, rows) + about
 
 
 def _weights(neuron: dict[str, Any]) -> str:

@@ -21,14 +21,14 @@ from stc_core.types import Progress, silent
 from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
 
-Stage = Callable[[str], Progress]
+NamedProgress = Callable[[str], Progress]
 """Gives the progress of a part of the work, which is named as in 'Reading, batch'."""
 READ_TEXTS = 100
 """Answers to at most so many texts are looked at, for each set of neurons."""
 FAITHFUL_TEXTS = 40
 """Explanations of at most so many texts are judged from a page."""
 MOST_EFFECTS = 64
-USUAL = "Reading what is usual, batch"
+_USUAL = "Reading what is usual, batch"
 
 
 class Asked(NamedTuple):
@@ -60,7 +60,7 @@ def is_measured(run: Run, asked: Asked) -> bool:
     return (run_key(run), asked) in _kept().effects
 
 
-def effect_on(run: Run, asked: Asked, *, stage: Stage) -> Effect:
+def effect_on(run: Run, asked: Asked, *, stage: NamedProgress) -> Effect:
     """The effect of what is asked for, on at most READ_TEXTS test texts of `run`.
 
     The progress of a `stage` may end the work, as a click elsewhere on the page does.
@@ -68,7 +68,7 @@ def effect_on(run: Run, asked: Asked, *, stage: Stage) -> Effect:
     key, kept = (run_key(run), asked), _kept().effects
     if (known := kept.get(key)) is not None:
         return known
-    study = _study(run, stage(USUAL))
+    study = _study(run, stage(_USUAL))
     neurons = _neurons(study, asked.chosen)
     progress = stage("Changing neurons, set")
     effect = study.effect(neurons, how=asked.how, steer=asked.steer, progress=progress)
@@ -78,7 +78,7 @@ def effect_on(run: Run, asked: Asked, *, stage: Stage) -> Effect:
     return effect
 
 
-def faithfulness_on(run: Run, *, stage: Stage) -> dict[str, Any]:
+def faithfulness_on(run: Run, *, stage: NamedProgress) -> dict[str, Any]:
     """The faithfulness of the explanations of `run`, which its folder then keeps."""
     from stc_core.analysis.inside.faithfulness import measured_faithfulness
 
@@ -98,11 +98,11 @@ def usage_of_neurons(run: Run) -> pd.DataFrame | None:
     return read(run, "neuron_usage")
 
 
-def usage_on(run: Run, *, stage: Stage) -> dict[str, Any]:
+def usage_on(run: Run, *, stage: NamedProgress) -> dict[str, Any]:
     """What the model of `run` uses of each neuron, which its folder then keeps."""
     from stc_core.analysis.inside.use import measured_usage
 
-    study, progress = _study(run, stage(USUAL)), stage("Measuring use, step")
+    study, progress = _study(run, stage(_USUAL)), stage("Measuring use, step")
     return measured_usage(run, n_texts=READ_TEXTS, study=study, progress=progress)
 
 

@@ -7,14 +7,14 @@ import streamlit as st
 
 from stc_core.errors import StcError
 from stc_core.types import Progress
-from ui.cache.effects import Stage
+from ui.cache.effects import NamedProgress
 from ui.shell.messages import show_error
 
 _Result = TypeVar("_Result")
 _CANCEL_HELP = "So does any other click on the page. Nothing of it is kept."
 
 
-def measured(work: Callable[[Stage], _Result]) -> _Result | None:
+def measured(work: Callable[[NamedProgress], _Result]) -> _Result | None:
     """What `work` returns, with a bar for its progress and a button that ends it.
 
     The bar says which part of the work it is about.
