@@ -16,7 +16,7 @@ from benches.seeds import data_of, options, show_runs, trained
 from stc_core.analysis.inside.faithfulness import measured_faithfulness
 from stc_core.runs.run import Run
 
-SETS = ("sst2", "trec", "ag_news")
+SETS = ("sst2", "trec", "ag_news", "sms_spam")
 
 
 def rounded(score: dict[str, float], name: str) -> Row:

@@ -22,7 +22,7 @@ from stc_core.interpret.interventions.usage import EFFECT, measure_usage
 from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
 
-SETS = ("sst2", "trec", "ag_news")
+SETS = ("sst2", "trec", "ag_news", "sms_spam")
 SIZES = (10, 50)
 N_TEXTS, N_RANDOM, N_EXACT = 150, 20, 20
 

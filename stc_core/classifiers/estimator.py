@@ -39,6 +39,7 @@ from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
 from stc_core.selection.stc import NO_ROWS, Finish, Fitted, as_it_is, fit_stc
 from stc_core.selection.use.attribution import ModelUse
+from stc_core.selection.use.beside import beside_default
 from stc_core.selection.words.choose import add_words
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
@@ -313,6 +314,16 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         finish, share = self.finish(texts), settings.stable
         first = finish if share is None else as_it_is
         fitted = fit_stc(read, task, probes, **limits, finish=first, **how)
+        if use is not None:
+            fitted = beside_default(
+                read,
+                task,
+                probes,
+                fitted,
+                weight=use.weight,
+                progress=progress,
+                **limits,
+            )
         if share is None:
             return fitted
         return keep_stable(

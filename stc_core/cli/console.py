@@ -16,6 +16,7 @@ from stc_core.activations.cache import StoreInfo
 from stc_core.analysis.inside.stability import (
     overlap_rows,
     overlap_table,
+    ranking_choice,
     stable_choice,
     stable_neurons,
 )
@@ -204,7 +205,7 @@ def show_result(run: Run) -> None:
 
 def _show_stability(run: Run) -> None:
     """Print whether other rows would have kept the same neurons, if that is known."""
-    said = stable_choice(run.metrics)
+    said = ranking_choice(run.metrics) + stable_choice(run.metrics)
     if run.has(RunFile.STABILITY):
         said += stable_neurons(run.stability)
     if said:

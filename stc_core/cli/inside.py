@@ -27,7 +27,8 @@ LabelOption = Annotated[
     typer.Option(help="Only the kept neurons that speak most for this class."),
 ]
 TopOption = Annotated[
-    int | None, typer.Option(help="Only so many kept neurons, the most important.")
+    int | None,
+    typer.Option(help="Only so many kept neurons, the most important.", min=1),
 ]
 
 
@@ -54,7 +55,7 @@ def ablate(
     random: Annotated[
         int, typer.Option(help="Compare with so many random sets.", min=0)
     ] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random sets.", min=0)] = 0,
     usage: Annotated[
         bool,
         typer.Option(
@@ -74,22 +75,37 @@ def ablate(
     random neurons of the same sites with a like spread.
     """
     from stc_core.cli import console, console_inside
+    from stc_core.interpret.interventions.edits import checked_kind
     from stc_core.interpret.interventions.effects import study_of
 
+    options = _given(neuron, layer=layer, label=label, top=top)
+    changed = [
+        name
+        for name, is_set in (("--how", how != "mean"), ("--steer", steer))
+        if is_set
+    ]
     if out is not None and not usage:
         raise StcError("--out", expected="--usage with it", got="no --usage")
+    if usage and (options or changed):
+        raise StcError(
+            "--usage",
+            expected="no choice of neurons or of a change: it is about all kept ones",
+            got=" and ".join([*options, *changed]),
+        )
+    if steer and how not in ("mean", "steer"):
+        raise StcError("--steer", expected="no other --how", got=f"--how {how}")
+    way = checked_kind("steer" if steer else how, steer)
     with without_collection():
         opened = open_run(run)
         classifier = opened.classifier()
     if usage:
         _show_usage(opened, classifier, out, texts=texts, split=split, as_json=as_json)
         return
+    neurons = _chosen(classifier, neuron, layer=layer, label=label, top=top)
     with console.CountBar("batches of reference texts") as bar:
         study = study_of(
             classifier, opened.corpus, n_texts=texts, split=split, progress=bar.show
         )
-    neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
-    way = "steer" if steer else how
     with console.CountBar("sets of neurons") as bar:
         effect = study.effect(
             neurons, how=way, steer=steer, n_random=random, seed=seed, progress=bar.show
@@ -138,7 +154,7 @@ def faithfulness(
     split: Annotated[
         str, typer.Option(help="The texts are of this split: test, validation, train.")
     ] = "test",
-    seed: Annotated[int, typer.Option(help="Seed of the random order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random order.", min=0)] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure whether explanations name what the answer rests on.
@@ -188,11 +204,14 @@ def patch(
     from stc_core.cli import console_inside
     from stc_core.interpret.interventions.effects import study_of
 
+    for name, given in (("--text", text), ("--donor", donor)):
+        if not given.strip():
+            raise StcError(name, expected="a text that is not blank", got=repr(given))
     with without_collection():
         opened = open_run(run)
         classifier = opened.classifier()
+    neurons = _chosen(classifier, neuron, layer=layer, label=label, top=top)
     study = study_of(classifier, opened.corpus, n_texts=1)
-    neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
     found = study.patch(text, donor, neurons)
     if as_json:
         print_json(found._asdict())
@@ -200,17 +219,14 @@ def patch(
         console_inside.print_patch(found)
 
 
-def _chosen(
-    study: Any,
+def _given(
     names: list[str] | None,
     *,
     layer: int | None,
     label: str | None,
     top: int | None,
-) -> Any:
-    """The neurons that the options choose; all kept ones without any option."""
-    from stc_core.interpret.interventions.edits import parse_neurons
-
+) -> list[str]:
+    """The options that choose neurons and were given; StcError for several."""
     given = [
         option
         for option, value in (
@@ -225,10 +241,28 @@ def _chosen(
         raise StcError(
             "neurons", expected="one of these options", got=" and ".join(given)
         )
+    return given
+
+
+def _chosen(
+    classifier: Any,
+    names: list[str] | None,
+    *,
+    layer: int | None,
+    label: str | None,
+    top: int | None,
+) -> Any:
+    """The neurons that the options choose; all kept ones without any option."""
+    from stc_core.interpret.interventions.choice import KeptNeurons
+    from stc_core.interpret.interventions.edits import parse_neurons
+    from stc_core.interpret.interventions.effects import linear_head_of
+
+    _given(names, layer=layer, label=label, top=top)
+    kept = KeptNeurons(linear_head_of(classifier))
     if names:
-        return parse_neurons(names, study.backbone.widths)
+        return parse_neurons(names, classifier.backbone_.widths)
     if layer is not None:
-        return study.of_layer(layer)
+        return kept.of_layer(layer)
     if label is not None:
-        return study.of_class(label)
-    return study.kept if top is None else study.top(top)
+        return kept.of_class(label)
+    return kept.all if top is None else kept.top(top)

@@ -280,11 +280,15 @@ def _by_class(
 
 
 def effect_dots(
-    changes: Mapping[str, float], random: Mapping[str, Sequence[float]], *, sets: str
+    changes: Mapping[str, float],
+    random: Mapping[str, Sequence[float]],
+    changed: str = "these neurons",
+    sets: str = "random sets",
 ) -> go.Figure:
     """A row for each reader: its change as a mark, those of random `sets` as dots.
 
-    Both are in logits of the predicted class's margin.
+    Both are in logits of the predicted class's margin. `changed` and `sets` are what
+    the legend calls them.
     """
     readers = list(changes)
     rows = dict(zip(readers, row_positions(len(readers)), strict=True))
@@ -300,7 +304,7 @@ def effect_dots(
     ours = {
         "type": "scatter",
         "mode": "markers+text",
-        "name": "these neurons",
+        "name": changed,
         "x": [changes[reader] for reader in readers],
         "y": [rows[reader] for reader in readers],
         "text": [f"{changes[reader]:.3f}" for reader in readers],
@@ -310,13 +314,15 @@ def effect_dots(
         "hovertemplate": "%{x:.3f}<extra></extra>",
     }
     figure = figure_of([others, ours])
+    above = 18 / (18 + _READER_PX * len(readers))
     lay(
         figure,
-        height=92 + _READER_PX * len(readers),
-        margin={"l": 0, "r": 24, "t": 34, "b": 40},
+        height=110 + _READER_PX * len(readers),
+        margin={"l": 0, "r": 24, "t": 52, "b": 40},
         xaxis={"title": "change of the margin, in logits", "rangemode": "tozero"},
         yaxis=row_axis(readers),
         showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        # Above the number of the first row.
+        legend={"orientation": "h", "x": 0, "y": 1 + above, "yanchor": "bottom"},
     )
     return figure

@@ -1,7 +1,7 @@
 """Figures of one text: the class probabilities, and the sum that gives its logit."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,6 +23,11 @@ from stc_core.figures.style import (
 )
 from stc_core.interpret.explanation import Sum
 
+ErasureCurve = Literal["without", "alone"]
+ERASURE_CURVES: dict[ErasureCurve, str] = {
+    "without": "strongest parts taken away",
+    "alone": "strongest parts kept alone",
+}
 _MOST_CLASSES = 10
 _LONGEST, _BESIDE_PX = 24, 52
 """The most letters of a name, and the room beside a bar for its number, so that bars
@@ -123,9 +128,12 @@ def _reach(steps: list[float]) -> list[float]:
     return [min(sums) - pad, max(sums) + pad]
 
 
-def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figure:
+def erasure_curves(
+    part: Mapping[str, Any], names: Mapping[str, str], curve: ErasureCurve = "without"
+) -> go.Figure:
     """What the probability loses without each share of the parts, a line by method.
 
+    With the `curve` "alone" it is what the probability loses with these parts alone.
     `part` is a record of `PartScores`. The shares are evenly spaced, since most of them
     are small; `names` are those of the methods, each of which has a colour of its own.
     """
@@ -135,7 +143,7 @@ def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figu
         {
             "type": "scatter",
             "x": ticks,
-            "y": one["curve_without"],
+            "y": one[f"curve_{curve}"],
             "mode": "lines+markers",
             "name": names[one["method"]],
             "line": {
@@ -143,7 +151,8 @@ def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figu
                 "dash": "dot" if one["method"] == "random" else "solid",
             },
             "hovertemplate": names[one["method"]]
-            + "<br>without %{x}: %{y:.3f}<extra></extra>",
+            + f"<br>{curve} %{{x}}: %{{y:.3f}}<extra></extra>",
+            "cliponaxis": False,
         }
         for one in part["methods"]
     ]
@@ -152,6 +161,6 @@ def erasure_curves(part: Mapping[str, Any], names: Mapping[str, str]) -> go.Figu
         height=400,
         top=70,
         legend=True,
-        xaxis={"title": "strongest parts taken away", "type": "category"},
+        xaxis={"title": ERASURE_CURVES[curve], "type": "category"},
         yaxis={"title": "loss of probability", "rangemode": "tozero"},
     )

@@ -17,8 +17,9 @@ MOST_SINGLE = 2000
 pages."""
 MOST_BINS = 700
 USED = "used"
+CHOSEN = "chosen"
 """The column of what the classifier loses if the model gives the neuron its mean."""
-NeuronOrder = Literal["importance", "use", "weight", "alike"]
+NeuronOrder = Literal["importance", "use", "chosen", "weight", "alike"]
 
 
 def classes_of(neurons: pd.DataFrame) -> list[str]:
@@ -99,10 +100,10 @@ def chosen_neurons(
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
-    Within a site they are sorted by falling importance, by falling use (the column
-    USED), by falling `strength` for the class `label`, or by similarity, so that
-    similar neurons follow each other. The last order goes by `ranks`, which come from
-    `alike_ranks` unless they are given.
+    Within a site they are sorted by falling importance, use (the column USED),
+    frequency (the column CHOSEN) or `strength` for the class `label`, or by similarity,
+    so that similar neurons follow each other. The last order goes by `ranks`, which
+    come from `alike_ranks` unless they are given.
     """
     keep = pd.Series(True, index=neurons.index)
     for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
@@ -110,14 +111,15 @@ def chosen_neurons(
             keep &= neurons[column] == wanted
     kept = neurons.loc[keep]
     by = kept[IMPORTANCE].to_numpy(float)
-    if order == "use":
-        by = kept[USED].to_numpy(float)
+    if order in ("use", "chosen"):
+        by = kept[USED if order == "use" else CHOSEN].to_numpy(float)
     if order == "weight" and label is not None:
         by = strength(kept, label, against)
     if order == "alike":
         by = -(alike_ranks(neurons) if ranks is None else ranks)[keep.to_numpy()]
     kinds = kept["kind"].map(list(SITE_KINDS).index).to_numpy()
-    places = np.lexsort((-by, kinds, kept["layer"].to_numpy()))
+    important = -kept[IMPORTANCE].to_numpy(float)  # among equals
+    places = np.lexsort((important, -by, kinds, kept["layer"].to_numpy()))
     return kept.iloc[places].reset_index(drop=True)
 
 

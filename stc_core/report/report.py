@@ -9,7 +9,7 @@ from stc_core.config import SETTING_PARTS
 from stc_core.display import count, duration
 from stc_core.files import replacing
 from stc_core.recipe_table import RECIPES
-from stc_core.report import sections
+from stc_core.report import inside, sections
 from stc_core.report.html import (
     Section,
     bullets,
@@ -173,12 +173,17 @@ _PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] 
     ("The neurons", sections.neurons, ()),
     (
         "Would other rows keep the same neurons?",
-        sections.stability_section,
+        inside.stability_section,
         (RunFile.STABILITY,),
     ),
     (
+        "What the model uses of the neurons",
+        inside.use_section,
+        (RunFile.USAGE,),
+    ),
+    (
         "Do explanations name what the answer rests on?",
-        sections.faithfulness_section,
+        inside.faithfulness_section,
         (RunFile.FAITHFULNESS,),
     ),
     ("What the classifier gets wrong", sections.mistakes, (RunFile.PREDICTIONS,)),

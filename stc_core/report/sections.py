@@ -27,11 +27,9 @@ from stc_core.analysis.confusion import (
     most_confused,
 )
 from stc_core.analysis.inside.stability import (
-    ABOUT_OVERLAP,
-    overlap_rows,
-    overlap_table,
+    chosen_times,
+    ranking_choice,
     stable_choice,
-    stable_neurons,
 )
 from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import (
@@ -55,8 +53,6 @@ from stc_core.figures.neurons import neuron_map
 from stc_core.figures.trade import depth_curve, neuron_curve, rows_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
-from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
-from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
 from stc_core.recipe_table import RECIPES
 from stc_core.report.html import bullets, html_chart, html_table, paragraph
@@ -176,44 +172,6 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
     return bullets(more_rows(learning)) + figure
 
 
-def stability_section(run: Run, metrics: RunMetrics) -> str:
-    """Whether other rows would have kept the same neurons: sentences and a table."""
-    record = run.stability
-    columns, rows = list(overlap_table(record)), overlap_rows(record)
-    table = html_table("stability", columns, rows) if rows else ""
-    return bullets(stable_neurons(record)) + table + paragraph(ABOUT_OVERLAP)
-
-
-def faithfulness_section(run: Run, metrics: RunMetrics) -> str:
-    """Whether explanations name what the answer rests on: sentences and two tables."""
-    record, body = run.faithfulness, ""
-    columns = ["explanation", "comprehensiveness", "95 %", "sufficiency", "95 %"]
-    for name in ("words", "neurons"):
-        part = record[name]
-        rows = [
-            (
-                ATTRIBUTIONS[one["method"]],
-                *_score(one, "comprehensiveness"),
-                *_score(one, "sufficiency"),
-            )
-            for one in part["methods"]
-        ]
-        table = html_table(f"faithful_{name}", columns, rows)
-        title = paragraph(f"**Over {name}**, {part['n_texts']:,} texts")
-        body += title + bullets(faithfulness_sentences(part, name)) + table
-    return body + paragraph(
-        "Comprehensiveness: what the probability of the label loses without the "
-        "strongest parts; more is better. Sufficiency: what it loses with these "
-        "alone; less is better. Means over 1, 5, 10, 20 and 50 % of the parts."
-    )
-
-
-def _score(scores: dict[str, Any], name: str) -> tuple[str, str]:
-    found = scores[name]
-    low, high = (formatted(found[name], ".2f") for name in ("low", "high"))
-    return formatted(found["mean"], ".3f"), f"{low} to {high}"
-
-
 def neurons(run: Run, metrics: RunMetrics) -> str:
     """The map of the kept neurons, and a table of the most important ones."""
     if not (run.has(RunFile.NEURONS) and run.has(RunFile.ACTIVATIONS)):
@@ -234,10 +192,21 @@ def neurons(run: Run, metrics: RunMetrics) -> str:
         for place, row in enumerate(records(top))
     ]
     columns = ["neuron", "importance", "strongest weights", "highest texts"]
+    about = ""
+    if run.has(RunFile.STABILITY):
+        columns.insert(2, "chosen again")
+        times = chosen_times(run.stability)
+        about = paragraph(
+            "Chosen again: by how many of the selections on halves of the rows, on "
+            "bootstrap samples, and on the rows of other seeds."
+        )
+        rows = [
+            (*row[:2], times[place], *row[2:])
+            for place, row in zip(top["neuron"], rows, strict=True)
+        ]
     chart = html_chart(neuron_map(shown), "neurons", alt=alt, note=note)
-    return (
-        bullets(stable_choice(metrics)) + chart + html_table("neurons", columns, rows)
-    )
+    said = bullets([*ranking_choice(metrics), *stable_choice(metrics)])
+    return said + chart + html_table("neurons", columns, rows) + about
 
 
 def _weights(neuron: dict[str, Any]) -> str:

@@ -100,6 +100,9 @@ def test_patch_shows_both_texts_and_the_patched_one(stc: Stc, run_folder: Path):
     assert told["after"]["this classifier"] != told["before"]["this classifier"]
     shown = stc("patch", run_folder, *texts, "--neuron", "resid.3.5")
     assert "patched" in shown.out
+    blank = stc("patch", run_folder, "--text", " ", "--donor", "refund")
+    assert blank.code == 2
+    assert "--text: expected a text that is not blank" in blank.err
 
 
 @pytest.mark.parametrize(
@@ -110,11 +113,21 @@ def test_patch_shows_both_texts_and_the_patched_one(stc: Stc, run_folder: Path):
         (("--how", "nudge"), "expected mean, zero, resample, steer"),
         (("--split", "dev"), "split: expected one of"),
         (("--out", "x.csv"), "--out: expected --usage with it"),
+        (("--usage", "--top", 3, "--how", "zero"), "got --top and --how."),
+        (("--how", "zero", "--steer", 2), "--steer: expected no other --how"),
+        (("--how", "steer"), "a number of standard deviations other than 0"),
+        (("--steer", "nan"), "a number of standard deviations other than 0"),
+        (("--top", 0), "greater than or equal to 1"),
+        (("--seed", -1), "greater than or equal to 0"),
+        (("--layer", 99), "layer: expected one with kept neurons"),
+        (("--label", "nothing"), "class: expected"),
     ],
 )
 def test_what_cannot_be_done_is_said(
-    stc: Stc, run_folder: Path, options: tuple, problem: str
+    stc: Stc, run_folder: Path, options: tuple, problem: str, monkeypatch
 ):
+    # Nothing is read before the options are known to be right.
+    monkeypatch.setattr(effects, "read_reference", None)
     said = stc("ablate", run_folder, "--texts", 2, "--random", 0, *options)
     assert said.code == 2
     assert problem in " ".join(said.err.split())

@@ -64,6 +64,9 @@ def test_each_explanation_has_a_line_over_the_shares():
     assert list(lines[1].x) == ["1 %", "5 %", "10 %", "20 %", "50 %"]
     assert list(lines[1].y) == [0.5] * 5
     assert [line.line.dash for line in lines] == ["solid", "solid", "dot"]
+    alone = erasure_curves(part, ATTRIBUTIONS, "alone")
+    assert list(alone.data[1].y) == [0.1] * 5
+    assert layout(alone).xaxis.title.text == "strongest parts kept alone"
 
 
 def test_an_explanation_has_one_colour_whatever_stands_beside_it():

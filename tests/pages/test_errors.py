@@ -181,6 +181,16 @@ def test_the_faithfulness_of_explanations_is_offered():
     assert not charts(app)
 
 
+def test_faithfulness_is_not_offered_for_a_run_without_neurons(
+    run_folder: Path, tmp_path: Path
+):
+    own = shutil.copytree(run_folder, tmp_path / "runs" / "own")
+    (own / RunFile.ACTIVATIONS).unlink()  # as in a run of the recipe attention
+    app = fine(visit(PAGE, run="own", errors="explanations"))
+    assert "This run has none" in app.info[0].value
+    assert not [button for button in app.button if button.label == "Measure"]
+
+
 def test_the_faithfulness_of_explanations_is_shown_with_the_worst_texts(
     run, run_folder: Path, tmp_path: Path
 ):

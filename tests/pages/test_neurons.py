@@ -484,7 +484,18 @@ def test_what_is_used_is_measured_drawn_and_sorts_the_map(
     best = used.loc[used["effect"].idxmax()]
     assert title(app).startswith(f"{best['site']} #{best['index']}")
     assert "from the most used on" in said(app)
-    assert f"used {best['effect']:.3f} (rank 1 of {len(used):,})" in said(app)
+    places = len(used.drop_duplicates(["site", "index"]))
+    assert f"used {best['effect']:.3f} (rank 1 of {places:,})" in said(app)
+
+
+def test_a_site_is_sorted_by_how_often_other_rows_choose_its_neurons(run):
+    app = fine(visit(PAGE, run="r", order="chosen"))
+    shares = run.neuron_stability.set_index("neuron")
+    least = shares[["frequency", "bootstrap", "seeds"]].min(axis=1)
+    assert "from the most often chosen on" in said(app)
+    names = neuron_names(run.neurons)
+    most = run.neurons.loc[(least == least.max()).to_numpy()]
+    assert title(app) == names[int(most.loc[most["importance"].idxmax(), "neuron"])]
 
 
 def test_a_text_is_patched_with_the_activations_of_another(run, monkeypatch):

@@ -18,7 +18,7 @@ from stc_core.cli.app import app
 from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.report import sections
+from stc_core.report import inside
 from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
@@ -163,11 +163,38 @@ def told(
     return Found(html_report(Run.open(to))).words
 
 
-def test_a_measured_faithfulness_is_a_part_with_two_tables():
+def test_a_measured_faithfulness_is_a_part_with_two_tables(monkeypatch):
     part = faithful_part(best=0.5, ahead=(0.1, 0.05, 0.15))
     run: Any = Mock(spec=Run, faithfulness={"words": part, "neurons": part})
     metrics: Any = {}
-    found = Found(sections.faithfulness_section(run, metrics))
+    monkeypatch.setattr(inside, "is_current", lambda run, record: True)
+    found = Found(inside.faithfulness_section(run, metrics))
     assert found.tags.count("table") == 2
     assert "Ours is not the best here" in found.words
     assert "0.45 to 0.55" in found.words
+
+
+def test_a_measured_use_is_a_part_as_long_as_the_head_is_the_same(monkeypatch):
+    neurons = [
+        {"site": "mlp.3", "index": n, "readout": n / 10, "effect": n / 5}
+        for n in range(20)
+    ]
+    frame = pd.DataFrame(neurons).assign(neuron=range(20), pooling="mean")
+    record = {
+        "rank_correlation": 0.5,
+        "same_sign": 0.9,
+        "exact_rank_correlation": None,
+        "texts": 7,
+        "neurons": neurons,
+    }
+    usage = frame.assign(effect_last_layer=0.25)
+    run: Any = Mock(spec=Run, usage=record, neuron_usage=usage)
+    metrics: Any = {}
+    monkeypatch.setattr(inside, "is_current", lambda run, record: True)
+    found = Found(inside.use_section(run, metrics))
+    assert "what is used: 0.50, over 20 neurons and 7 texts" in found.words
+    assert "mlp.3.191.90003.80000.2500" in found.words
+    assert "mlp.3.7" not in found.words  # the most used ones alone
+    monkeypatch.setattr(inside, "is_current", lambda run, record: False)
+    assert inside.use_section(run, metrics) == ""
+    assert inside.faithfulness_section(Mock(spec=Run, faithfulness={}), metrics) == ""

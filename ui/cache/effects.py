@@ -17,15 +17,18 @@ from stc_core.interpret.interventions.effect_records import Effect, Patch
 from stc_core.interpret.interventions.effects import EffectStudy, study_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from stc_core.types import silent
+from stc_core.types import Progress, silent
 from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
 
+NamedProgress = Callable[[str], Progress]
+"""Gives the progress of a part of the work, which is named as in 'Reading, batch'."""
 READ_TEXTS = 100
 """Answers to at most so many texts are looked at, for each set of neurons."""
 FAITHFUL_TEXTS = 40
 """Explanations of at most so many texts are judged from a page."""
 MOST_EFFECTS = 64
+_USUAL = "Reading what is usual, batch"
 
 
 class Asked(NamedTuple):
@@ -57,18 +60,17 @@ def is_measured(run: Run, asked: Asked) -> bool:
     return (run_key(run), asked) in _kept().effects
 
 
-def effect_on(
-    run: Run, asked: Asked, *, progress: Callable[[int, int], None]
-) -> Effect:
+def effect_on(run: Run, asked: Asked, *, stage: NamedProgress) -> Effect:
     """The effect of what is asked for, on at most READ_TEXTS test texts of `run`.
 
-    `progress` may end the work, as a click elsewhere on the page does.
+    The progress of a `stage` may end the work, as a click elsewhere on the page does.
     """
     key, kept = (run_key(run), asked), _kept().effects
     if (known := kept.get(key)) is not None:
         return known
-    study = _study(run, progress)
+    study = _study(run, stage(_USUAL))
     neurons = _neurons(study, asked.chosen)
+    progress = stage("Changing neurons, set")
     effect = study.effect(neurons, how=asked.how, steer=asked.steer, progress=progress)
     kept[key] = effect
     while len(kept) > MOST_EFFECTS:
@@ -76,12 +78,11 @@ def effect_on(
     return effect
 
 
-def faithfulness_on(
-    run: Run, *, progress: Callable[[int, int], None]
-) -> dict[str, Any]:
+def faithfulness_on(run: Run, *, stage: NamedProgress) -> dict[str, Any]:
     """The faithfulness of the explanations of `run`, which its folder then keeps."""
     from stc_core.analysis.inside.faithfulness import measured_faithfulness
 
+    progress = stage("Leaving parts out, step")
     return measured_faithfulness(
         run, n_texts=FAITHFUL_TEXTS, classifier=neuron_reader(run), progress=progress
     )
@@ -97,11 +98,11 @@ def usage_of_neurons(run: Run) -> pd.DataFrame | None:
     return read(run, "neuron_usage")
 
 
-def usage_on(run: Run, *, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def usage_on(run: Run, *, stage: NamedProgress) -> dict[str, Any]:
     """What the model of `run` uses of each neuron, which its folder then keeps."""
     from stc_core.analysis.inside.use import measured_usage
 
-    study = _study(run, progress)
+    study, progress = _study(run, stage(_USUAL)), stage("Measuring use, step")
     return measured_usage(run, n_texts=READ_TEXTS, study=study, progress=progress)
 
 
@@ -123,7 +124,7 @@ def _neurons(study: EffectStudy, chosen: tuple[str, Any]) -> Neurons:
     return study.kept if value is None else study.of_layer(int(value))
 
 
-def _study(run: Run, progress: Any) -> EffectStudy:
+def _study(run: Run, progress: Progress) -> EffectStudy:
     """The study of `run`; only the last one is kept, as it holds many activations."""
     studies, key = _kept().studies, run_key(run)
     if (known := studies.get(key)) is not None:

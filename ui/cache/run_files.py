@@ -43,6 +43,7 @@ _FILES = {
     "tuning": RunFile.TUNING,
     "learning": RunFile.LEARNING,
     "stability": RunFile.STABILITY,
+    "neuron_stability": RunFile.STABILITY,
     "usage": RunFile.USAGE,
     "neuron_usage": RunFile.USAGE,
     "faithfulness": RunFile.FAITHFULNESS,

@@ -8,12 +8,13 @@ import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
 from stc_core.display import formatted
-from stc_core.figures.explanation import erasure_curves
+from stc_core.figures.explanation import ErasureCurve, erasure_curves
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.effects import FAITHFUL_TEXTS, faithfulness_on
+from ui.cache.neuron_values import has_readout
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
@@ -27,10 +28,18 @@ ERASURE = (
     "explanation names what the answer rests on, the probability of the label falls "
     "far without these parts, and hardly with these alone."
 )
+NO_HEAD = (
+    "This is measured for classifiers with a linear head on selected neurons. This run "
+    "has none."
+)
 _COLUMNS = {
     "comprehensiveness": "Loss without the strongest parts. More is better. In "
     "brackets the 95 % interval.",
     "sufficiency": "Loss with the strongest parts alone. Less is better.",
+}
+_CURVES: dict[ErasureCurve, str] = {
+    "without": "Without the strongest parts",
+    "alone": "With these alone",
 }
 _OVER = {"words": "Over words", "neurons": "Over kept neurons"}
 
@@ -38,6 +47,9 @@ _OVER = {"words": "Over words", "neurons": "Over kept neurons"}
 def show_faithfulness(run: Run) -> None:
     """Draw the measured faithfulness, or the button that measures it."""
     st.markdown("#### Do explanations name what the answer rests on?")
+    if not has_readout(run):
+        st.info(NO_HEAD, icon=":material/visibility:")
+        return
     if not run.has(RunFile.FAITHFULNESS) or not is_current(
         run, read(run, "faithfulness")
     ):
@@ -47,6 +59,22 @@ def show_faithfulness(run: Run) -> None:
     for column, name in zip(st.columns(2, gap="large"), _OVER, strict=True):
         with column:
             _part(record[name], name)
+    curve = st.segmented_control(
+        "Curves",
+        list(_CURVES),
+        default="without",
+        required=True,
+        format_func=lambda name: _CURVES[name],
+        key="erasure_curve",
+        label_visibility="collapsed",
+    )
+    for column, name in zip(st.columns(2, gap="large"), _OVER, strict=True):
+        with column:
+            chart(
+                erasure_curves(record[name], ATTRIBUTIONS, curve),
+                f"erasure_{name}",
+                alt=f"Loss of probability: {_CURVES[curve].lower()}, over {name}",
+            )
     st.caption(
         f"{ERASURE} Means over 1, 5, 10, 20 and 50 % of the parts (ERASER), with 95 % "
         "intervals over the texts. `stc faithfulness` measures more texts."
@@ -63,12 +91,12 @@ def _offer(run: Run) -> None:
             "takes minutes; the run keeps the result."
         )
         return
-    if measured(lambda progress: faithfulness_on(run, progress=progress)) is not None:
+    if measured(lambda stage: faithfulness_on(run, stage=stage)) is not None:
         st.rerun()
 
 
 def _part(part: Mapping[str, Any], name: str) -> None:
-    """Draw the sentences, the table and the curves over words or over neurons."""
+    """Draw the sentences and the table over words or over neurons."""
     st.markdown(f"**{_OVER[name]}** ({part['n_texts']:,} texts)")
     for sentence in faithfulness_sentences(part, name):
         st.markdown(sentence)
@@ -91,11 +119,6 @@ def _part(part: Mapping[str, Any], name: str) -> None:
             },
         },
         alt=f"Faithfulness of each explanation over {name}",
-    )
-    chart(
-        erasure_curves(part, ATTRIBUTIONS),
-        f"erasure_{name}",
-        alt=f"Loss of probability without the strongest {name}",
     )
 
 

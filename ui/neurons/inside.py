@@ -4,9 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.display import percent
+from stc_core.display import count, percent
 from stc_core.figures.activity import effect_dots
-from stc_core.interpret.interventions.edits import INTERVENTIONS
+from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect
 from stc_core.interpret.interventions.sentences import effect_sentences
 from stc_core.interpret.neuron_table import classes_with_neurons
@@ -78,7 +78,7 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
             "once for each of 20 random sets."
         )
         return
-    effect = measured(lambda progress: effect_on(run, asked, progress=progress))
+    effect = measured(lambda stage: effect_on(run, asked, stage=stage))
     if effect is not None:
         _show(effect)
 
@@ -89,11 +89,14 @@ def _show(effect: Effect) -> None:
         st.markdown(escape(sentence))
     changes = {one.reader: one.change for one in effect.readers}
     random = {one.reader: one.random for one in effect.readers}
-    figure = effect_dots(changes, random, sets="random sets")
+    alone = count_neurons(effect.intervention.neurons) == 1
+    names = ("this neuron", "random neurons") if alone else ("these neurons",)
+    figure = effect_dots(changes, random, *names)
     chart(figure, "effect", alt="Change of the margin beside random neurons")
     ours = effect.readers[0]
     verb = "gets" if ours.flips == 1 else "get"
-    parts = [f"{ours.flips:,} of {effect.n_texts:,} texts {verb} another label."]
+    texts = count(effect.n_texts, "text")
+    parts = [f"{ours.flips:,} of {texts} {verb} another label."]
     if ours.before == ours.before:
         parts.append(
             f"The accuracy goes from {percent(ours.before)} to {percent(ours.after)}."

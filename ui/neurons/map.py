@@ -12,6 +12,8 @@ import streamlit as st
 from stc_core.figures.neurons import bin_map, neuron_map
 from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
+    CHOSEN,
+    IMPORTANCE,
     MOST_SINGLE,
     USED,
     NeuronOrder,
@@ -26,6 +28,7 @@ from stc_core.interpret.neuron_table import (
     strength,
 )
 from stc_core.poolings import POOLING_RULES
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.effects import usage_of_neurons
@@ -47,15 +50,17 @@ ALL_LAYERS = "all layers"
 _ORDERS: dict[NeuronOrder, str] = {
     "importance": "importance",
     "use": "use",
+    "chosen": "stability",
     "weight": "weight",
     "alike": "similarity",
 }
 ORDER_HELP = (
     "Importance: what the classifier reads. Use: what it loses if the model gives the "
-    "neuron its mean (measured in the panel *Use*). Weight: the weight for "
-    "the class chosen under *Colour by*. Similarity: neurons with similar weights over "
-    "all classes stand side by side (hierarchical clustering of the first "
-    f"{MOST_CLUSTERED:,} of a site; each other one joins the nearest)."
+    "neuron its mean (measured in the panel *Use*). Stability: how often selections on "
+    "other rows choose it. Weight: the weight for the class chosen under *Colour by*. "
+    "Similarity: neurons with similar weights over all classes stand side by side "
+    f"(hierarchical clustering of the first {MOST_CLUSTERED:,} of a site; "
+    "each other one joins the nearest)."
 )
 MOST_LISTED = 200
 """The most neurons in the list at once: 5,000 would take a browser half a second."""
@@ -102,8 +107,11 @@ class _Shown(NamedTuple):
         if self.by.order == "alike":
             return self.frame
         by = strength(self.frame, **self.colours)
-        if self.by.order == "use":
-            by = self.frame[USED].to_numpy(float)
+        if self.by.order in ("use", "chosen"):
+            column = USED if self.by.order == "use" else CHOSEN
+            by = self.frame[column].to_numpy(float)
+            important = self.frame[IMPORTANCE].to_numpy(float)
+            return self.frame.iloc[np.lexsort((-important, -by))]
         return self.frame.iloc[np.argsort(-by, kind="stable")]
 
 
@@ -137,13 +145,15 @@ def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     return label, against
 
 
-def order_of(label: str | None, *, row: Any, used: bool = False) -> NeuronOrder:
+def order_of(
+    label: str | None, *, row: Any, used: bool = False, repeated: bool = False
+) -> NeuronOrder:
     """Draw the choice of the order in a site; return it.
 
     The order by weight is offered only if a class is chosen, that by use only if the
-    run knows what is used.
+    run knows what is used, and that by stability if the selection was `repeated`.
     """
-    offered = {"weight": label is not None, "use": used}
+    offered = {"weight": label is not None, "use": used, "chosen": repeated}
     known = [order for order in _ORDERS if offered.get(order, True)]
     return pick(
         "order",
@@ -192,10 +202,18 @@ def filters(run: Run) -> _Shown:
     usage = usage_of_neurons(run)
     if usage is not None:
         neurons = neurons.assign(**{USED: usage["effect"].to_numpy()})
-    order = order_of(label, row=more, used=usage is not None)
+    if repeated := run.has(RunFile.STABILITY):
+        neurons = neurons.assign(**{CHOSEN: _least_chosen(run)})
+    order = order_of(label, row=more, used=usage is not None, repeated=repeated)
     by = Filters(kind, pooling, layer, label, against, order)
     ranks = alike_ranks_of(run) if order == "alike" else None
     return _Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
+
+
+def _least_chosen(run: Run) -> np.ndarray:
+    """How often each neuron is chosen, by the kind of repeats that chooses it least."""
+    shares = read(run, "neuron_stability")[["frequency", "bootstrap", "seeds"]]
+    return shares.min(axis=1).to_numpy(float)  # older runs have halves alone
 
 
 def show_map(run: Run, shown: _Shown) -> None:
@@ -328,6 +346,8 @@ def _order_in_words(by: Filters) -> str:
         return "in the order of the map"
     if by.order == "use":
         return "from the most used on"
+    if by.order == "chosen":
+        return "from the most often chosen on"
     return "by importance" if by.label is None else "from the highest weight on"
 
 

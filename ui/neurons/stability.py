@@ -5,6 +5,7 @@ import streamlit as st
 from stc_core.analysis.inside.stability import (
     ABOUT_OVERLAP,
     overlap_table,
+    ranking_choice,
     stable_choice,
     stable_neurons,
 )
@@ -21,7 +22,8 @@ def show_stability(run: Run) -> None:
     record = read(run, "stability")
     title = f"How stable: {record['always']:,} of {record['kept']:,} always chosen"
     with st.expander(title, icon=":material/anchor:"):
-        for said in (*stable_neurons(record), *stable_choice(run.metrics)):
+        choices = *ranking_choice(run.metrics), *stable_choice(run.metrics)
+        for said in (*stable_neurons(record), *choices):
             st.markdown(said)
         table = overlap_table(record)
         if table.empty:

@@ -45,5 +45,5 @@ def _offer(run: Run) -> None:
             f"{_ABOUT} {READ_TEXTS} texts are read at most; the run keeps the result."
         )
         return
-    if measured(lambda progress: usage_on(run, progress=progress)) is not None:
+    if measured(lambda stage: usage_on(run, stage=stage)) is not None:
         st.rerun()

@@ -82,10 +82,10 @@ def show_ranks(run: Run, neuron: dict[str, Any]) -> None:
     usage = usage_of_neurons(run)
     if usage is None:
         return
-    said = []
+    said, places = [], usage.drop_duplicates(["site", "index"])
     for column, verb in (("readout", "Read"), ("effect", "Used")):
-        values = usage[column].to_numpy(float)
-        own = float(values[neuron["neuron"]])
+        values = places[column].to_numpy(float)
+        own = float(usage[column].iloc[neuron["neuron"]])
         rank = 1 + int((values > own).sum())
         said.append(f"{verb} {own:.3f} (rank {rank:,} of {len(values):,})")
     st.caption(f"{said[0]}; {said[1][0].lower()}{said[1][1:]}, in logits.")

@@ -7,7 +7,7 @@ from stc_core.analysis.inside.kept import kept_or_measured
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.interpret.faithfulness.over_neurons import faithfulness_over_neurons
 from stc_core.interpret.faithfulness.over_words import faithfulness_over_words
-from stc_core.interpret.interventions.effects import study_of, study_rows
+from stc_core.interpret.interventions.effects import as_classes, study_of, study_rows
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Progress, silent
@@ -42,7 +42,8 @@ def measured_faithfulness(
         model = run.classifier() if classifier is None else classifier
         start = time.perf_counter()
         study = study_of(model, corpus, n_texts=n_texts, split=split)
-        rows, _ = study_rows(corpus, study.classes, n_texts=n_texts, split=split)
+        known = as_classes(model, corpus)
+        rows, _ = study_rows(known, study.classes, n_texts=n_texts, split=split)
         total = len(study.texts) + len(study.batches)
         words = faithfulness_over_words(
             model,

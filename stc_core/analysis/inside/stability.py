@@ -37,12 +37,13 @@ def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
     else:
         told = f"**{'All' if always else 'None'} of the {kept:,} are always chosen**"
     each = " of each kind" if len(repeats) > 1 else ""
+    alike = "of one kind, in this order, " if len(repeats) > 1 else ""
     said = [
         f"We chose the neurons again on {_listed(ways)}.",
         f"{told}: of the {kept:,} neurons of this run, {always:,} were chosen at least "
         f"{least} times of {times}{each}.",
-        f"Two selections share {_listed(shares)} of their neurons; random sets of this "
-        f"size would share {percent(stability['chance'])}.",
+        f"Two selections {alike}share {_listed(shares)} of their neurons; random sets "
+        f"of this size would share {percent(stability['chance'])}.",
     ]
     if always < kept / 2:
         said.append(
@@ -50,6 +51,17 @@ def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
             "if it is always chosen."
         )
     return said
+
+
+def chosen_times(stability: Mapping[str, Any]) -> list[str]:
+    """How often the repeats of each kind chose each kept neuron: '9, 8, 10 of 10'."""
+    repeats = stability.get("repeats", {"halves": stability})
+    times = [
+        [str(round(share * one["n_selections"])) for share in one["frequency"]]
+        for one in repeats.values()
+    ]
+    last = stability["n_selections"]
+    return [f"{', '.join(of_kind)} of {last}" for of_kind in zip(*times, strict=True)]
 
 
 def _these(n: int) -> str:
@@ -89,13 +101,30 @@ def overlap_rows(stability: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def ranking_choice(metrics: RunMetrics) -> list[str]:
+    """What a ranking that weighs use costs; empty for a run that ranks by reading."""
+    chosen = metrics.get("chosen", {})
+    if "accuracy_by_reading" not in chosen:
+        return []
+    by_use, by_reading = (int(chosen[f"neurons_by_{of}"]) for of in ("use", "reading"))
+    after, before = (float(chosen[f"accuracy_by_{of}"]) for of in ("use", "reading"))
+    return [
+        f"The ranking weighs what the model uses by {float(chosen['use_weight']):g}. "
+        f"The {count(by_use, 'neuron')} that it keeps have an accuracy of "
+        f"{percent(after)} on held-out rows; {by_reading:,} ranked only by what can be "
+        f"read have {percent(before)}."
+    ]
+
+
 def stable_choice(metrics: RunMetrics) -> list[str]:
     """What it costs to keep only stable neurons; empty for a run that keeps others."""
     chosen = metrics.get("chosen", {})
     if "stable" not in chosen:
         return []
     kept, all_of_them = metrics["neurons"]["selected"], int(chosen["neurons_before"])
-    after, before = metrics["validation"]["accuracy"], float(chosen["accuracy_before"])
+    # Without words, as before; runs made before December 2026 know it with words alone.
+    after = float(chosen.get("accuracy_stable", metrics["validation"]["accuracy"]))
+    before = float(chosen["accuracy_before"])
     return [
         f"Kept are only the {count(kept, 'neuron')} that at least "
         f"{percent(float(chosen['stable']))} of the halves choose, of {all_of_them:,} "

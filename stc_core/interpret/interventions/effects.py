@@ -8,7 +8,8 @@ with a like spread. Sources: mean ablation and resample ablation as in Wang et a
 2308.10248).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,11 @@ from stc_core.activations.reference import (
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.hooks import Edit
 from stc_core.classifiers.base import BaseClassifier, check_texts
+from stc_core.classifiers.label_tree import Tree
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.graded_head import GradedHead
+from stc_core.interpret.interventions.choice import KeptNeurons
 from stc_core.interpret.interventions.edits import (
     Intervention,
     Neurons,
@@ -33,7 +36,6 @@ from stc_core.interpret.interventions.edits import (
     count_neurons,
     edit_of,
     matched_sets,
-    neurons_of,
     patch_of,
 )
 from stc_core.interpret.interventions.effect_records import (
@@ -45,7 +47,7 @@ from stc_core.interpret.interventions.effect_records import (
     margin_change,
 )
 from stc_core.selection.use.last_layer import fit_last_layer, some_of_each
-from stc_core.types import Feature, Progress, Site, silent
+from stc_core.types import Feature, Progress, silent
 
 CLASSIFIER, LAST_LAYER = "this classifier", "last layer"
 """The two readers of the changed model: the second one reads the last layer alone."""
@@ -61,11 +63,30 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
     head = getattr(classifier, "head_", None)
     if not isinstance(head, SparseHead):
         raise StcError(
-            f"effects inside a {type(classifier).__name__}",
+            "effects inside the model",
             expected="a classifier with a linear head on selected neurons",
+            got=f"a classifier of the kind {type(classifier).__name__}",
             remedy="Take a run of the recipe stc, variability or hierarchy.",
         )
     return head
+
+
+def as_classes(classifier: Any, corpus: pd.DataFrame) -> pd.DataFrame:
+    """The corpus with the classes of the head as its labels.
+
+    In a hierarchy a label that stands under several parents has their names in front;
+    a row with an unknown path keeps its label.
+    """
+    tree: Tree | None = getattr(classifier, "tree_", None)
+    if tree is None:
+        return corpus
+    levels = [f"label_{level}" for level in range(1, tree.depth + 1)]
+    if not set(levels) <= set(corpus):
+        return corpus
+    codes = tree.codes(corpus[levels].to_numpy(object))[:, -1]
+    names = np.array(tree.names(tree.depth - 1), object)
+    labels = np.where(codes >= 0, names[codes], corpus["label"].to_numpy(object))
+    return corpus.assign(label=labels)
 
 
 def study_rows(
@@ -99,7 +120,8 @@ def study_of(
     `study_rows`; the training rows say what is usual.
     """
     classes = linear_head_of(classifier).classes
-    some, train = study_rows(corpus, classes, n_texts=n_texts, split=split)
+    known = as_classes(classifier, corpus)
+    some, train = study_rows(known, classes, n_texts=n_texts, split=split)
     return EffectStudy(
         classifier,
         some["text"].tolist(),
@@ -151,31 +173,19 @@ class EffectStudy:
     @property
     def kept(self) -> Neurons:
         """All neurons that the head reads."""
-        return neurons_of(self.head.features)
+        return KeptNeurons(self.head).all
 
     def of_layer(self, layer: int) -> Neurons:
         """The kept neurons of one layer."""
-        return self._some(lambda feature: feature.site.layer == layer, f"layer {layer}")
+        return KeptNeurons(self.head).of_layer(layer)
 
     def of_class(self, label: str) -> Neurons:
         """The kept neurons that speak for this class more than for any other."""
-        if label not in self.classes:
-            raise StcError("class", expected=", ".join(self.classes[:20]), got=label)
-        code = self.classes.index(label)
-        best = self.head.weight.argmax(axis=0)
-        at = {feature: best[k] for k, feature in enumerate(self.head.features)}
-        return self._some(lambda feature: at[feature] == code, f"class {label!r}")
+        return KeptNeurons(self.head).of_class(label)
 
     def top(self, n: int) -> Neurons:
         """The `n` kept neurons of the largest importance, summed over poolings."""
-        total: dict[tuple[Site, int], float] = {}
-        for feature, value in zip(
-            self.head.features, self.head.importance, strict=True
-        ):
-            place = feature.site, feature.index
-            total[place] = total.get(place, 0.0) + float(value)
-        best = sorted(total, key=lambda place: -total[place])[:n]
-        return neurons_of(Feature(site, "mean", index) for site, index in best)
+        return KeptNeurons(self.head).top(n)
 
     def effect(
         self,
@@ -326,12 +336,6 @@ class EffectStudy:
             margin_change(before, direct),
             margin_change(direct, after.logits[CLASSIFIER], before.argmax(axis=1)),
         )
-
-    def _some(self, wanted: Callable[[Feature], bool], name: str) -> Neurons:
-        found = neurons_of(filter(wanted, self.head.features))
-        if not found:
-            raise StcError(f"neurons of {name}", expected="at least one", got="none")
-        return found
 
     def _named(self, values: np.ndarray) -> dict[str, float]:
         return {

@@ -36,6 +36,8 @@ def _beside_random(last: ReaderEffect, n: int) -> str:
     sets = "random neurons" if n == 1 else "random sets"
     less = sum(other < last.change for other in last.random)
     counted = f"more than {_of_all(less, len(last.random))} {sets} of the same sites"
+    if not less:
+        counted = f"no more than any of {len(last.random)} {sets} of the same sites"
     ratio = "" if math.isnan(last.ratio) else f", {last.ratio:.1f} times the middle one"
     said = f"{subject} {verb} the last layer {counted}{ratio}."
     if last.percentile >= CLEARLY:
@@ -44,10 +46,10 @@ def _beside_random(last: ReaderEffect, n: int) -> str:
 
 
 def _of_all(some: int, n: int) -> str:
-    """A number out of n, in words where it is none or all of them."""
+    """A number out of n, in words where it is all of them."""
     if some == n:
         return f"all {n}" if n > 1 else "the one"
-    return f"{some} of {n}" if some else f"none of {n}"
+    return f"{some} of {n}"
 
 
 def usage_sentences(usage: Mapping[str, Any]) -> list[str]:

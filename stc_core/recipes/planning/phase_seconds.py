@@ -172,8 +172,10 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
     others = (shape.depths - 1) * folds * fits(fitted, p // 2, 2.0, NEAR)
     heads = shape.depths * fits(shape.n_learned, p // 2, 2.0, 1)
     values = pace.cell * shape.n * sum(shape.widths) * (shape.depths + 1) / 2
-    chosen = first + others + heads + values + word_seconds(shape, pace)
-    return _ranking_seconds(shape, pace) + chosen + stable_seconds(shape, pace)
+    once = _ranking_seconds(shape, pace) + first + others + heads + values
+    # A ranking that weighs use stands beside the default one.
+    chosen = once * (1 + shape.use) + word_seconds(shape, pace)
+    return chosen + stable_seconds(shape, pace)
 
 
 def word_seconds(shape: Shape, pace: Arithmetic) -> float:

@@ -251,8 +251,10 @@ def keep_stable(
     stable = fit_option(search, tried)
     option = tried._replace(neurons=len(rankings[-1]))
     chosen = {
+        **fitted.chosen,
         **stable.chosen,
         "stable": share,
+        "accuracy_stable": option.accuracy,
         "neurons_before": size,
         "accuracy_before": before.accuracy,
         "macro_f1_before": before.macro_f1,

@@ -1,5 +1,6 @@
 """Changes inside the model against plain hooks on the plain model, for each family."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from helpers.models.classifiers import attention_classifier
 from helpers.models.studied import CLASSES, LABELS, studied_classifier, study_on
 from helpers.models.tiny import TEXTS, one_thread, tiny_backbone
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.label_tree import Tree
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.interventions import effects
@@ -184,7 +186,7 @@ def test_the_effect_is_split_and_set_beside_random_sets():
     for random, words in (
         ([0.0] * 5, "more than all 5 random sets"),
         ([0.0] * 4 + [9.0], "more than 4 of 5 random sets"),
-        ([9.0] * 5, "more than none of 5 random sets"),
+        ([9.0] * 5, "no more than any of 5 random sets"),
     ):
         last = next(one for one in effect.readers if one.reader == LAST_LAYER)
         changed = effect._replace(readers=(last._replace(change=1.0, random=random),))
@@ -287,13 +289,28 @@ def test_what_cannot_be_changed_is_named():
         own.effect(own.kept, how="best")
     with pytest.raises(StcError, match="a, b, c"):
         own.of_class("d")
-    with pytest.raises(StcError, match="at least one"):
+    with pytest.raises(StcError, match=r"one with kept neurons: 1, .*; got 0"):
         own.of_layer(0)
+    with pytest.raises(StcError, match="at least 1 neuron; got -3"):
+        own.top(-3)
     with pytest.raises(StcError, match="linear head"):
         effects.linear_head_of(attention_classifier(2))
     model = studied_classifier("bert")
     with pytest.raises(StcError, match="one for each of"):
         EffectStudy(model, TEXTS, ["a"], reference_texts=TEXTS, reference_labels=LABELS)
+
+
+def test_labels_of_a_hierarchy_are_named_as_the_classes_of_its_head():
+    import pandas as pd
+
+    tree = Tree((("x", "y"), ("p", "q", "p")), ((0, 0), (0, 0, 1)))
+    paths = [("x", "p"), ("y", "p"), ("x", "q"), ("y", "q")]
+    corpus = pd.DataFrame(paths, columns=["label_1", "label_2"], index=[3, 5, 6, 8])
+    corpus["label"] = corpus["label_2"]
+    found = effects.as_classes(SimpleNamespace(tree_=tree), corpus)
+    assert found["label"].tolist() == ["x › p", "y › p", "q", "q"]
+    assert found.index.tolist() == [3, 5, 6, 8]
+    assert effects.as_classes(object(), corpus) is corpus
 
 
 def test_a_study_of_a_corpus_takes_other_texts_than_it_learns_from():

@@ -8,6 +8,7 @@ import pytest
 from helpers.frames import stability as record_of
 from helpers.toy_features import SITES, WIDTH, Toy, make
 from stc_core.analysis.inside.stability import (
+    chosen_times,
     overlap_rows,
     stable_choice,
     stable_neurons,
@@ -134,6 +135,16 @@ def test_a_record_of_halves_alone_has_sentences_and_no_table():
     assert overlap_rows(record) == []
 
 
+def test_how_often_a_neuron_is_chosen_is_told_for_each_kind():
+    repeats = {
+        "halves": {"frequency": [0.9, 0.0], "n_selections": 10},
+        "seeds": {"frequency": [1.0, 0.3], "n_selections": 10},
+    }
+    halves = {**repeats["halves"]}
+    assert chosen_times({**halves, "repeats": repeats}) == ["9, 10 of 10", "0, 3 of 10"]
+    assert chosen_times(halves) == ["9 of 10", "0 of 10"]
+
+
 @pytest.mark.parametrize(("always", "start"), [(0, "None"), (724, "All"), (1, "One")])
 def test_the_number_of_stable_neurons_is_in_words(always: int, start: str):
     assert stable_neurons(record_of(always=always))[1].startswith(f"**{start} ")
@@ -207,6 +218,7 @@ def test_only_stable_columns_are_kept_and_their_score_stands_beside_the_other(to
     right = found.held_logits.argmax(axis=1) == toy.task.codes[found.held]
     assert option.accuracy == pytest.approx(right.mean())
     assert fitted.option is not None
+    assert found.chosen["accuracy_stable"] == option.accuracy
     assert found.chosen["accuracy_before"] == fitted.option.accuracy
     assert found.chosen["neurons_before"] == len(fitted.head.features)
     assert found.options[-1] is option
@@ -251,5 +263,8 @@ def test_the_sentence_on_stable_neurons_tells_both_scores():
     (said,) = stable_choice(metrics)
     assert "only the 134 neurons that at least 90.0 % of the halves choose" in said
     assert "accuracy of 80.0 %, and all 1,669 have 82.0 %" in said
+    # The classifier may read words, too; the neurons alone are compared.
+    metrics["chosen"] = {**chosen, "accuracy_stable": 0.79}
+    assert "accuracy of 79.0 %, and all" in stable_choice(metrics)[0]
     metrics["chosen"] = {}
     assert stable_choice(metrics) == []

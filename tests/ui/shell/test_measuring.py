@@ -13,7 +13,8 @@ def _page() -> None:
     from stc_core.errors import StcError
     from ui.shell.measuring import measured
 
-    def work(progress):
+    def work(stage):
+        progress = stage("Reading, batch")
         progress(1, 4)
         if st.session_state.get("fails"):
             raise StcError("table", got="no rows", remedy="Add rows.")
@@ -36,7 +37,7 @@ def test_meanwhile_there_are_a_bar_and_a_button_that_ends_it():
     app.session_state["looks"] = True
     app.run()
     assert [one.label for one in app.button] == ["Cancel"]
-    assert app.get("progress")[0].proto.text == "1 of 4"
+    assert app.get("progress")[0].proto.text == "Reading, batch 1 of 4"
     assert not app.text
 
 
