@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from benches.measure import Row
 from benches.seeds import data_of, options, show_runs, trained
-from stc_core.interpret.interventions.edits import count_neurons, neurons_of
+from stc_core.interpret.interventions.choice import count_neurons, neurons_of
 from stc_core.interpret.interventions.effects import EffectStudy, study_of
 from stc_core.interpret.interventions.usage import EFFECT, measure_usage
 from stc_core.runs.run import Run

@@ -12,7 +12,7 @@ from stc_core.cli.console import output
 from stc_core.display import formatted, percent
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
-from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
+from stc_core.interpret.interventions.choice import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect, Patch
 from stc_core.interpret.interventions.sentences import (
     effect_sentences,

@@ -75,7 +75,7 @@ def ablate(
     random neurons of the same sites with a like spread.
     """
     from stc_core.cli import console, console_inside
-    from stc_core.interpret.interventions.edits import checked_kind
+    from stc_core.interpret.interventions.choice import checked_kind
     from stc_core.interpret.interventions.effects import study_of
 
     options = _given(neuron, layer=layer, label=label, top=top)
@@ -253,8 +253,7 @@ def _chosen(
     top: int | None,
 ) -> Any:
     """The neurons that the options choose; all kept ones without any option."""
-    from stc_core.interpret.interventions.choice import KeptNeurons
-    from stc_core.interpret.interventions.edits import parse_neurons
+    from stc_core.interpret.interventions.choice import KeptNeurons, parse_neurons
     from stc_core.interpret.interventions.effects import linear_head_of
 
     _given(names, layer=layer, label=label, top=top)

@@ -16,7 +16,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, write_json
 from stc_core.heads.word_readout import WordReadout, save_word_readouts
 from stc_core.interpret.interventions import effects
-from stc_core.interpret.interventions.edits import count_neurons
+from stc_core.interpret.interventions.choice import count_neurons
 from stc_core.interpret.neuron_table import (
     addresses_of,
     chosen_neurons,

@@ -6,20 +6,22 @@ by hand here.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
-from stc_core.interpret.interventions.edits import Neurons, parse_neurons
+from stc_core.interpret.interventions.choice import Neurons, parse_neurons
 from stc_core.interpret.interventions.effect_records import Effect, Patch
-from stc_core.interpret.interventions.effects import EffectStudy, study_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Progress, silent
 from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
+
+if TYPE_CHECKING:
+    from stc_core.interpret.interventions.effects import EffectStudy
 
 NamedProgress = Callable[[str], Progress]
 """Gives the progress of a part of the work, which is named as in 'Reading, batch'."""
@@ -46,7 +48,7 @@ class Asked(NamedTuple):
 class _Kept(NamedTuple):
     """The last study, under the key of its run, and the last effects."""
 
-    studies: dict[tuple[str, int], EffectStudy]
+    studies: dict[tuple[str, int], "EffectStudy"]
     effects: OrderedDict[tuple[tuple[str, int], Asked], Effect]
 
 
@@ -115,7 +117,7 @@ def patch_on(run: Run, text: str, donor: str, chosen: tuple[str, Any]) -> Patch:
     return study.patch(text, donor, _neurons(study, chosen))
 
 
-def _neurons(study: EffectStudy, chosen: tuple[str, Any]) -> Neurons:
+def _neurons(study: "EffectStudy", chosen: tuple[str, Any]) -> Neurons:
     kind, value = chosen
     if kind == "neuron":
         return parse_neurons([str(value)], study.backbone.widths)
@@ -124,13 +126,15 @@ def _neurons(study: EffectStudy, chosen: tuple[str, Any]) -> Neurons:
     return study.kept if value is None else study.of_layer(int(value))
 
 
-def _study(run: Run, progress: Progress) -> EffectStudy:
+def _study(run: Run, progress: Progress) -> "EffectStudy":
     """The study of `run`; only the last one is kept, as it holds many activations."""
     studies, key = _kept().studies, run_key(run)
     if (known := studies.get(key)) is not None:
         return known
     corpus = read(run, "corpus")
     split = "test" if (corpus["split"] == "test").any() else "validation"
+    from stc_core.interpret.interventions.effects import study_of  # imports torch
+
     study = study_of(
         neuron_reader(run), corpus, n_texts=READ_TEXTS, split=split, progress=progress
     )

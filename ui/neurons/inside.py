@@ -6,7 +6,7 @@ import streamlit as st
 
 from stc_core.display import count, percent
 from stc_core.figures.activity import effect_dots
-from stc_core.interpret.interventions.edits import INTERVENTIONS, count_neurons
+from stc_core.interpret.interventions.choice import INTERVENTIONS, count_neurons
 from stc_core.interpret.interventions.effect_records import Effect
 from stc_core.interpret.interventions.sentences import effect_sentences
 from stc_core.interpret.neuron_table import classes_with_neurons

@@ -4,8 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.errors import StcError
-from stc_core.interpret.interventions.effect_records import Patch
-from stc_core.interpret.interventions.effects import CLASSIFIER
+from stc_core.interpret.interventions.effect_records import CLASSIFIER, Patch
 from stc_core.runs.run import Run
 from ui.cache.effects import patch_on
 from ui.cache.texts import texts_of

@@ -18,8 +18,10 @@ from stc_core.interpret.faithfulness.scores import (
     PartScores,
     score_methods,
 )
-from stc_core.interpret.interventions.edits import Neurons, count_neurons, mean_edit
-from stc_core.interpret.interventions.effects import CLASSIFIER, EffectStudy
+from stc_core.interpret.interventions.choice import Neurons, count_neurons
+from stc_core.interpret.interventions.edits import mean_edit
+from stc_core.interpret.interventions.effect_records import CLASSIFIER
+from stc_core.interpret.interventions.effects import EffectStudy
 from stc_core.interpret.interventions.usage import (
     SiteSlope,
     first_order,

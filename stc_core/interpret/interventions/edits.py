@@ -5,8 +5,7 @@ above it is computed again. How a text pools a neuron does not matter here: one
 neuron may be read under several poolings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -20,28 +19,8 @@ from stc_core.activations.reference import (
 )
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.hooks import Edit
-from stc_core.errors import StcError
-from stc_core.types import SITE_KINDS, Feature, Site
-
-InterventionKind = Literal["mean", "zero", "resample", "steer"]
-INTERVENTIONS: dict[InterventionKind, str] = {
-    "mean": "each neuron gets its mean over tokens of the same kind",
-    "zero": "each neuron gets 0",
-    "resample": "the neurons get the values of a random token of another text",
-    "steer": "a number of standard deviations is added to each neuron",
-}
-"""Each way to change neurons, in words."""
-Neurons = Mapping[Site, Int[np.ndarray, " _"]]
-"""The changed neurons: for each site their positions in it, ascending."""
-
-
-class Intervention(NamedTuple):
-    """One change: which neurons, how, and by how many standard deviations to steer."""
-
-    neurons: Neurons
-    how: InterventionKind = "mean"
-    steer: float = 0.0
-    seed: int = 0
+from stc_core.interpret.interventions.choice import Intervention, Neurons
+from stc_core.types import Site
 
 
 def edit_of(
@@ -136,57 +115,6 @@ def _mean_by_kind(values: Tensor, kinds: Tensor, n_kinds: int) -> Tensor:
         for kind in range(n_kinds)
     ]
     return torch.stack([row.mean(0) for row in rows])
-
-
-def neurons_of(features: Iterable[Feature]) -> Neurons:
-    """The neurons that some features read, once each whatever their pooling."""
-    by_site: dict[Site, set[int]] = {}
-    for feature in features:
-        by_site.setdefault(feature.site, set()).add(feature.index)
-    return {site: np.array(sorted(by_site[site])) for site in sorted(by_site)}
-
-
-def count_neurons(neurons: Neurons) -> int:
-    """How many neurons are changed."""
-    return sum(len(columns) for columns in neurons.values())
-
-
-def parse_neurons(names: Iterable[str], widths: Mapping[Site, int]) -> Neurons:
-    """The neurons called 'mlp.3.1288', or 'mlp.3[1288]'; a pooling behind is ignored.
-
-    StcError names the first one that the backbone, of these `widths`, does not have.
-    """
-    features = []
-    for name in names:
-        parts = name.replace("[", ".").replace("]", "").split(".")
-        site = f"{parts[0]}.{parts[1]}" if len(parts) > 2 else ""
-        is_neuron = parts[0] in SITE_KINDS and all(p.isdecimal() for p in parts[1:3])
-        if not site or not is_neuron:
-            raise StcError(f"neuron {name!r}", expected="a name like 'mlp.3.1288'")
-        place, index = Site.parse(site), int(parts[2])
-        if index >= widths.get(place, 0):
-            known = f"{widths[place]:,} neurons" if place in widths else "not a site"
-            raise StcError(
-                f"neuron {name!r}",
-                expected="a neuron of the backbone",
-                got=f"{site} has {known}" if place in widths else f"{site} is {known}",
-            )
-        features.append(Feature(place, "mean", index))
-    return neurons_of(features)
-
-
-def checked_kind(how: str, steer: float) -> InterventionKind:
-    """The way called `how`; StcError if there is none, and for steering by nothing."""
-    known: dict[str, InterventionKind] = {name: name for name in INTERVENTIONS}
-    if how not in known:
-        raise StcError("how", expected=", ".join(INTERVENTIONS), got=repr(how))
-    if how == "steer" and (steer == 0 or not np.isfinite(steer)):
-        raise StcError(
-            "steer",
-            expected="a number of standard deviations other than 0",
-            got=str(steer),
-        )
-    return known[how]
 
 
 def matched_sets(

@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.interpret.interventions.edits import Intervention, count_neurons
+from stc_core.interpret.interventions.choice import Intervention, count_neurons
+
+CLASSIFIER, LAST_LAYER = "this classifier", "last layer"
+"""The two readers of the changed model: the second one reads the last layer alone."""
 
 
 class ReaderAnswers(NamedTuple):

@@ -28,17 +28,17 @@ from stc_core.classifiers.label_tree import Tree
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.graded_head import GradedHead
-from stc_core.interpret.interventions.choice import KeptNeurons
-from stc_core.interpret.interventions.edits import (
+from stc_core.interpret.interventions.choice import (
     Intervention,
+    KeptNeurons,
     Neurons,
     checked_kind,
     count_neurons,
-    edit_of,
-    matched_sets,
-    patch_of,
 )
+from stc_core.interpret.interventions.edits import edit_of, matched_sets, patch_of
 from stc_core.interpret.interventions.effect_records import (
+    CLASSIFIER,
+    LAST_LAYER,
     Effect,
     Patch,
     ReaderAnswers,
@@ -49,8 +49,6 @@ from stc_core.interpret.interventions.effect_records import (
 from stc_core.selection.use.last_layer import fit_last_layer, some_of_each
 from stc_core.types import Feature, Progress, silent
 
-CLASSIFIER, LAST_LAYER = "this classifier", "last layer"
-"""The two readers of the changed model: the second one reads the last layer alone."""
 MOST_REFERENCE = 500
 """At most so many reference texts are read: they say what is usual."""
 N_RANDOM = 20

@@ -4,9 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stc_core.interpret.interventions.edits import count_neurons
-from stc_core.interpret.interventions.effect_records import Effect, ReaderEffect
-from stc_core.interpret.interventions.effects import LAST_LAYER
+from stc_core.interpret.interventions.choice import count_neurons
+from stc_core.interpret.interventions.effect_records import (
+    LAST_LAYER,
+    Effect,
+    ReaderEffect,
+)
 
 CLEARLY = 0.95
 """A set counts as more than random if it changes more than this share of them."""

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from stc_core.activations.reference import TextBatch
 from stc_core.backbone.hooks import Edit
-from stc_core.interpret.interventions.edits import Intervention, Neurons, neurons_of
-from stc_core.interpret.interventions.effect_records import margin_change
-from stc_core.interpret.interventions.effects import (
+from stc_core.interpret.interventions.choice import Intervention, Neurons, neurons_of
+from stc_core.interpret.interventions.effect_records import (
     CLASSIFIER,
     LAST_LAYER,
-    EffectStudy,
+    margin_change,
 )
+from stc_core.interpret.interventions.effects import EffectStudy
 from stc_core.types import Feature, Progress, Site, silent
 
 EFFECT, EFFECT_LAST = "effect", "effect_last_layer"

@@ -11,8 +11,8 @@ from stc_core.heads.word_readout import WordReadout
 from stc_core.interpret.faithfulness import over_neurons
 from stc_core.interpret.faithfulness.over_neurons import faithfulness_over_neurons
 from stc_core.interpret.faithfulness.scores import ATTRIBUTIONS, LEFT_OUT, READOUT
-from stc_core.interpret.interventions.edits import Intervention
-from stc_core.interpret.interventions.effects import CLASSIFIER
+from stc_core.interpret.interventions.choice import Intervention
+from stc_core.interpret.interventions.effect_records import CLASSIFIER
 from stc_core.interpret.interventions.usage import readout_parts
 from stc_core.types import Site
 

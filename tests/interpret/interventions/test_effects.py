@@ -15,18 +15,14 @@ from stc_core.classifiers.label_tree import Tree
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.interventions import effects
-from stc_core.interpret.interventions.edits import (
+from stc_core.interpret.interventions.choice import (
     Intervention,
-    matched_sets,
     neurons_of,
     parse_neurons,
 )
-from stc_core.interpret.interventions.effects import (
-    CLASSIFIER,
-    LAST_LAYER,
-    EffectStudy,
-    study_of,
-)
+from stc_core.interpret.interventions.edits import matched_sets
+from stc_core.interpret.interventions.effect_records import CLASSIFIER, LAST_LAYER
+from stc_core.interpret.interventions.effects import EffectStudy, study_of
 from stc_core.interpret.interventions.sentences import effect_sentences, usage_sentences
 from stc_core.interpret.interventions.usage import measure_usage
 from stc_core.types import Feature, Site

@@ -7,7 +7,8 @@ from helpers.models.studied import CLASSES, LABELS, studied_classifier
 from helpers.models.tiny import TEXTS, one_thread, tiny_backbone
 from helpers.toy_features import make
 from stc_core.data.task import Task
-from stc_core.interpret.interventions.effects import LAST_LAYER, EffectStudy
+from stc_core.interpret.interventions.effect_records import LAST_LAYER
+from stc_core.interpret.interventions.effects import EffectStudy
 from stc_core.interpret.interventions.usage import measure_usage
 from stc_core.selection.ranking import JointColumns, rank_columns
 from stc_core.selection.stc import fit_stc
