@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,22 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only folder: the error above says so
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def working_folder(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path`, which is removed at the end.
+
+    Those that killed processes left beside it for the same `path` are removed, too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".*-*.{path.name}.*"):
+        writer = _TEMPORARY.fullmatch(left.name)
+        if writer and not psutil.pid_exists(int(writer[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"{temporary_path(path).name}."
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as made:
+        yield Path(made)
 
 
 def is_temporary(path: Path) -> bool:

@@ -14,6 +14,7 @@ from stc_core.files import (
     replacing,
     sync_tree,
     temporary_path,
+    working_folder,
     write_json,
 )
 
@@ -61,6 +62,22 @@ def test_what_dead_processes_were_writing_is_removed(tmp_path: Path):
     remove_leftovers(tmp_path)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(stays)
     assert not (tmp_path / f".{dead}-7.folder").exists()
+
+
+def test_a_working_folder_goes_and_takes_those_of_dead_processes_along(tmp_path: Path):
+    dead, alive = 2**22 + 1, 1
+    left = tmp_path / "new" / f".{dead}-7.pull.x1"
+    stays = [left.with_name(f".{alive}-7.pull.x1"), left.with_name(f".{dead}-7.other")]
+    for path in (left, *stays):
+        (path / "inside").mkdir(parents=True)
+    with working_folder(tmp_path / "new" / "pull") as first:
+        with working_folder(tmp_path / "new" / "pull") as second:
+            (second / "file").write_text("x")
+        assert first.is_dir() and first != second
+        assert not second.exists() and not left.exists()
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        path.name for path in stays
+    }
 
 
 def test_a_durable_file_and_its_name_are_brought_to_the_disk(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import struct
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,14 @@ from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from stc_core.errors import StcError
-from stc_core.files import FileHash, decode_json, folder_bytes, hash_file, write_error
+from stc_core.files import (
+    FileHash,
+    decode_json,
+    folder_bytes,
+    hash_file,
+    working_folder,
+    write_error,
+)
 from stc_core.paths import bundles_folder
 
 MANIFEST = "manifest.json"
@@ -89,9 +95,8 @@ def remove_unpacked() -> int:
 def _keep(path: Path, kept: Path, run: str) -> None:
     """Unpack the bundle to `kept / run`; the folder appears complete or not at all."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".") as temporary:
-            whole = Path(temporary) / kept.name
+        with working_folder(kept) as temporary:
+            whole = temporary / kept.name
             unpack_bundle(path, whole / run)
             try:
                 whole.rename(kept)

@@ -229,7 +229,8 @@ def run_location(run: Any) -> dict[str, str]:
 
 
 def terminate_as_interrupt() -> None:
-    """Handle SIGTERM like Ctrl-C, so that the run is marked as cancelled."""
+    """Handle SIGTERM like Ctrl-C: a run is marked as cancelled, and what was being
+    written is removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

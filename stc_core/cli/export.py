@@ -4,7 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import open_run, print_json, run_location
+from stc_core.cli.common import (
+    open_run,
+    print_json,
+    run_location,
+    terminate_as_interrupt,
+)
 from stc_core.cli.options import AsJson, RunFolder
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
@@ -68,6 +73,7 @@ def export(
     ):
         if is_alone:
             raise StcError(f"option {option}", expected=needs, got="none")
+    terminate_as_interrupt()
     opened = open_run(run)
     bundle = None if file is None else _pack(opened, file, texts=texts)
     graph = None if onnx is None else _write_graph(opened, onnx, int8=int8)
@@ -177,6 +183,7 @@ def import_(
     """
     from stc_core.export.imported import import_bundle
 
+    terminate_as_interrupt()
     imported = import_bundle(file)
     if as_json:
         print_json(run_location(imported))

@@ -5,7 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import open_run, print_json, run_location
+from stc_core.cli.common import (
+    open_run,
+    print_json,
+    run_location,
+    terminate_as_interrupt,
+)
 from stc_core.cli.options import AsJson, RunFolder
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
@@ -38,6 +43,7 @@ def push(
     A new repository is private. What will be sent is shown first. The token is that of
     `hf auth login`, or $HF_TOKEN.
     """
+    terminate_as_interrupt()
     with without_collection():
         from stc_core.export.hub_repository import push_run
 
@@ -89,6 +95,7 @@ def pull(
     """
     from stc_core.export.hub_repository import pull_run
 
+    terminate_as_interrupt()
     got = pull_run(repository, revision=revision, sha256=sha256)
     if as_json:
         facts = {"commit": got.commit, "sha256": got.sha256}

@@ -90,6 +90,7 @@ def predict(
             got="standard output for the table, too",
         )
     on_engine = engine_of(engine)
+    terminate_as_interrupt()
     with without_collection():
         classifier, opened = open_classifier_of(run)
     if coarse_only or levels is not None or least_probability is not None:

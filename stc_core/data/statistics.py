@@ -1,5 +1,6 @@
 """The number of rows of each class, and the lengths of the texts."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,16 @@ def class_balance(frame: pd.DataFrame) -> pd.DataFrame:
             "split": list(SPLIT_ORDER) * len(names),
             "rows": counts[order].ravel(),
         }
+    )
+
+
+def balance_of(classes: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+    """What `class_balance` gives, from the number of rows of each class and split."""
+    total = {name: sum(rows.values()) for name, rows in classes.items()}
+    names = sorted(classes, key=lambda name: (-total[name], name))
+    return pd.DataFrame(
+        [(n, split, classes[n].get(split, 0)) for n in names for split in SPLIT_ORDER],
+        columns=pd.Index(["label", "split", "rows"]),
     )
 
 

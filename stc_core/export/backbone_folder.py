@@ -89,6 +89,9 @@ def _vacant(folder: Path) -> Path:
             f"folder {str(folder)!r}",
             expected="a new folder in one that exists",
             got="one that is there" if folder.exists() else "no such folder",
+            remedy="Give another name."
+            if folder.exists()
+            else f"Make {str(folder.parent)!r} first.",
         )
     return folder
 

@@ -5,9 +5,9 @@ arguments, so they are in no settings, no message and no shell history.
 """
 
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -15,13 +15,13 @@ from zipfile import ZipFile
 from stc_core.classifiers.archive import ForeignBundle, read_manifest
 from stc_core.errors import StcError
 from stc_core.export.card import hub_card
+from stc_core.export.hub_errors import BUNDLE, explain_hub_errors
 from stc_core.export.imported import import_bundle
 from stc_core.export.portable import CARD, LICENCE
-from stc_core.files import hash_file, machine_error
+from stc_core.files import hash_file, working_folder, write_error
+from stc_core.paths import bundles_folder
 from stc_core.runs.run import Run
 
-BUNDLE = "bundle.zip"
-"""The name of the bundle in a repository."""
 _LICENCE_LINE = "license:"
 
 
@@ -102,7 +102,7 @@ def push_run(
     from stc_core.export.bundle import write_bundle
 
     api = _api(_checked(repository), endpoint)
-    with _explained(repository):
+    with explain_hub_errors(repository):
         found = _visibility(api, repository)
     if found == "public" and private:
         raise StcError(
@@ -111,17 +111,16 @@ def push_run(
             got="a public one",
             remedy="Choose another name, or say --public.",
         )
-    with tempfile.TemporaryDirectory(prefix="stc-push-") as made:
-        bundle = Path(made) / BUNDLE
+    with _working_folder("push") as made:
+        bundle = made / BUNDLE
         write_bundle(run, bundle, texts=texts)
-        files = {BUNDLE: bundle, **_cards(bundle, Path(made), repository)}
+        files = {BUNDLE: bundle, **_cards(bundle, made, repository)}
         is_private = private if found is None else found == "private"
         plan = _plan(repository, files, texts=texts, private=is_private)
         plan = plan._replace(is_new=found is None)
         if agree is not None and not agree(plan):
             return None
-        with _explained(repository):
-            commit = _send(api, plan, files)
+        commit = _send(api, plan, files)
     return PushedRun(commit, plan.sha256)
 
 
@@ -157,9 +156,11 @@ def pull_run(
     from huggingface_hub import hf_hub_download
 
     api = _api(_checked(repository), endpoint)
-    with tempfile.TemporaryDirectory(prefix="stc-pull-") as made:
-        with _explained(repository):
-            commit = str(api.model_info(repository, revision=revision).sha)
+    with _working_folder("pull") as made:
+        with explain_hub_errors(repository):
+            found = api.model_info(repository, revision=revision, files_metadata=True)
+            _check_space(found, made)
+            commit = str(found.sha)
             path = Path(
                 hf_hub_download(
                     repository,
@@ -169,17 +170,47 @@ def pull_run(
                     endpoint=api.endpoint,
                 )
             )
-        found = hash_file(path).sha256
-        if sha256 is not None and found != sha256.lower():
+        got = hash_file(path).sha256
+        if sha256 is not None and got != sha256.lower():
             raise StcError(
                 f"bundle of {repository!r}",
                 expected=f"the sha256 {sha256}",
-                got=found,
+                got=got,
                 remedy="Ask who gave you the sum; do not use the bundle.",
             )
         with _named(repository, path):
             run = import_bundle(path)
-    return PulledRun(run, commit, found)
+    return PulledRun(run, commit, got)
+
+
+@contextmanager
+def _working_folder(what: str) -> Iterator[Path]:
+    """A folder on the disk of the home for the bundle that is sent or comes."""
+    path = bundles_folder() / what
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(working_folder(path))
+        except OSError as error:
+            raise write_error(path.parent, error) from error
+        yield made
+
+
+def _check_space(found: Any, folder: Path) -> None:
+    """StcError if the bundle of the repository `found` is too large for the disk.
+
+    It is there twice for a while: as one file, and as the files of the run.
+    """
+    sizes = [
+        file.size or 0 for file in found.siblings or () if file.rfilename == BUNDLE
+    ]
+    n_bytes, free = 2 * sum(sizes), shutil.disk_usage(folder).free
+    if n_bytes > free:
+        raise StcError(
+            f"folder {str(folder.parent)!r}",
+            expected=f"{n_bytes:,} bytes of free disk space for {found.id}/{BUNDLE}",
+            got=f"{free:,}",
+            remedy="Free some disk space, or name another folder in $STC_HOME.",
+        )
 
 
 def _api(repository: str, endpoint: str | None) -> Any:
@@ -203,6 +234,7 @@ def _checked(repository: str) -> str:
         raise StcError(
             f"repository {repository!r}",
             expected="OWNER/NAME, of letters, digits, '-', '_' and '.'",
+            remedy="Give the end of the address of its page, such as someone/topic.",
         )
     return repository
 
@@ -238,12 +270,15 @@ def _send(api: Any, plan: PushPlan, files: dict[str, Path]) -> str:
     from huggingface_hub import CommitOperationAdd
 
     if plan.is_new:
-        api.create_repo(plan.repository, private=plan.private)
-    commit = api.create_commit(
-        plan.repository,
-        [CommitOperationAdd(name, path) for name, path in files.items()],
-        commit_message="Upload a run of STC Studio",
-    )
+        with explain_hub_errors(plan.repository):
+            api.create_repo(plan.repository, private=plan.private)
+    left = "The new repository is empty; the same command fills it."
+    with explain_hub_errors(plan.repository, after=left if plan.is_new else ""):
+        commit = api.create_commit(
+            plan.repository,
+            [CommitOperationAdd(name, path) for name, path in files.items()],
+            commit_message="Upload a run of STC Studio",
+        )
     return str(commit.oid)
 
 
@@ -266,63 +301,3 @@ def _named(repository: str, path: Path) -> Iterator[None]:
             if isinstance(error, ForeignBundle)
             else error.remedy,
         ) from error
-
-
-@contextmanager
-def _explained(repository: str) -> Iterator[None]:
-    """Turn what the Hub refuses into a StcError, without what was sent to it."""
-    from huggingface_hub.errors import (
-        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-    )
-
-    try:
-        yield
-    except StcError:
-        raise
-    # A ValueError is about the model card, a RuntimeError about a broken upload.
-    except (HTTPError, OSError, ValueError, RuntimeError) as error:
-        raise _hub_error(repository, error) from error
-
-
-def _hub_error(repository: str, error: Exception) -> StcError:
-    """The error of huggingface_hub in our words."""
-    from huggingface_hub import errors
-
-    where = f"repository {repository!r}"
-    log_in = "Log in with `hf auth login`, or set HF_TOKEN, to an account that may."
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        # The file is not on this machine, which is so because of another error.
-        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    if problem := machine_error(error):
-        return problem
-    if isinstance(error, errors.GatedRepoError):
-        return StcError(f"{where} is gated", remedy="Ask for access there.")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        expected = "a repository that is there and that you may see"
-        return StcError(where, expected=expected, got="none", remedy=log_in)
-    if isinstance(error, errors.RevisionNotFoundError):
-        return StcError(f"{where} has no such revision")
-    if _is_no_such_file(error):
-        expected = f"a {BUNDLE}, as `stc push` writes it"
-        return StcError(where, expected=expected, got="none")
-    if isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        remedy = log_in if status in (401, 403) else "Try again later."
-        return StcError(f"{where}: the Hub refuses (HTTP {status})", remedy=remedy)
-    if isinstance(error, ValueError):
-        expected, got = "a model card that the Hub takes", str(error)[:200]
-        remedy = "Send the bundle by hand: stc export RUN FILE."
-        return StcError(where, expected=expected, got=got, remedy=remedy)
-    cause = type(error.__cause__ or error).__name__
-    return StcError(
-        f"{where}: the Hub cannot be reached ({cause})",
-        remedy="Check the network and HF_ENDPOINT, then try again.",
-    )
-
-
-def _is_no_such_file(error: Exception) -> bool:
-    """Whether the Hub says that the repository does not have the file."""
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    is_local = isinstance(error, LocalEntryNotFoundError)
-    return isinstance(error, EntryNotFoundError) and not is_local

@@ -1,11 +1,10 @@
 """A run made of a bundle; it loads neither torch nor the model."""
 
-import tempfile
 from pathlib import Path
 
 from stc_core.classifiers.archive import read_manifest, unpack_bundle
 from stc_core.errors import StcError
-from stc_core.files import write_error, write_json
+from stc_core.files import working_folder, write_error, write_json
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -27,9 +26,8 @@ def import_bundle(path: str | Path) -> Run:
     manifest = read_manifest(path)
     folder = runs_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as temporary:
-            unpacked = Path(temporary) / "run"
+        with working_folder(folder / "import") as temporary:
+            unpacked = temporary / "run"
             unpack_bundle(path, unpacked)
             _check_opens(unpacked, path)
             config = Run.open(unpacked).config

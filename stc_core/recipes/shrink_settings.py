@@ -15,7 +15,7 @@ from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.recipe_table import RECIPES
 from stc_core.runs.layout import RunFile
-from stc_core.runs.run import Run
+from stc_core.runs.run import WITH_TEXTS, Run
 from stc_core.selection.frontier import cheapest
 from stc_core.selection.salience import SALIENCE
 
@@ -122,6 +122,8 @@ def check_limits(parent: Run) -> None:
         raise StcError(
             where,
             expected=f"a run with {SALIENCE} and frontier.parquet",
-            got="a run of an earlier version",
-            remedy="Train again.",
+            got="a run of an earlier version"
+            if parent.has(RunFile.CORPUS)
+            else "one that came without its texts",
+            remedy="Train again." if parent.has(RunFile.CORPUS) else WITH_TEXTS,
         )

@@ -54,9 +54,10 @@ def _intro(run: Run, metrics: RunMetrics) -> str:
     lead = (
         f"A classifier of **{len(metrics['classes']):,} classes** that reads "
         f"`{backbone['name']}`, trained on {run.config.created[:10]} with STC Studio. "
-        "This file holds the full report and needs no network. It quotes texts of the "
-        "data."
+        "This file holds the full report and needs no network."
     )
+    if run.has(RunFile.CORPUS):
+        lead += " It quotes texts of the data."
     facts = result_facts(result_of(metrics))
     facts["seconds"] = facts["seconds"]._replace(note=f"on {backbone['device']}")
     return paragraph(lead) + facts_table(list(facts.values()))

@@ -38,7 +38,7 @@ from stc_core.analysis.summary import (
     more_rows,
 )
 from stc_core.analysis.verdict import result_verdict
-from stc_core.data.statistics import class_balance
+from stc_core.data.statistics import balance_of, class_balance
 from stc_core.display import formatted, interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
 from stc_core.figures.errors import (
@@ -309,8 +309,13 @@ def _tested(run: Run) -> pd.DataFrame:
 
 def data(run: Run, metrics: RunMetrics) -> str:
     """The facts about the table, its classes, and the findings in it."""
-    report, corpus = run.report, run.corpus
-    splits = corpus["split"].value_counts()
+    report = run.report
+    balance = (
+        class_balance(run.corpus)
+        if run.has(RunFile.CORPUS)  # it may have come without its texts
+        else balance_of(report.classes)
+    )
+    splits = balance.groupby("split", sort=False)["rows"].sum()
     columns, test_path = report.columns, run.config.data.test_path
     drawn = f"{'validation ' if test_path else ''}drawn by class, with the seed"
     rows = [
@@ -320,7 +325,7 @@ def data(run: Run, metrics: RunMetrics) -> str:
         ("text", columns.text),
         ("label", " › ".join(columns.labels)),
         ("split", columns.split or drawn),
-        *((f"{name} texts", f"{count:,}") for name, count in splits.items()),
+        *((f"{name} texts", f"{count:,}") for name, count in splits.items() if count),
         ("texts that were cut", f"{metrics['tokens']['cut']:,}"),
     ]
     alt = "Rows of each class in each split"
@@ -332,6 +337,6 @@ def data(run: Run, metrics: RunMetrics) -> str:
     )
     return (
         html_table("data", ["fact", "value"], rows)
-        + html_chart(class_bars(class_balance(corpus)), "classes", alt=alt)
+        + html_chart(class_bars(balance), "classes", alt=alt)
         + findings
     )

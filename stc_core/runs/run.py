@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Frozen)
 _REPLACED = frozenset((*SPARSE, RunFile.NEURONS, RunFile.ACTIVATIONS))
 """What a run may lack because a classifier of its recipe replaced the sparse one."""
+WITH_TEXTS = "Export the run again with --texts, and import that file."
+"""What gives a run its texts that was packed without them."""
 EXAMPLE = "Example: "
 """How the name of a run begins that came with the program."""
 
@@ -308,6 +310,13 @@ class Run(RunFrames):
                     got=f"one of the recipe {recipe}, which keeps no weights of its "
                     "probes and no sparse classifier: its own takes that place",
                     remedy="Train with the recipe stc.",
+                )
+            if state == "done" and not self.has(RunFile.CORPUS):
+                raise MissingFile(
+                    f"run {str(self.folder)!r} has no {name}",
+                    expected="a run with its texts",
+                    got="one that came without them",
+                    remedy=WITH_TEXTS,
                 )
             raise MissingFile(
                 f"run {str(self.folder)!r} has no {name} (it is {state})",

@@ -5,7 +5,12 @@ import pytest
 
 from stc_core.data.columns import Columns
 from stc_core.data.findings import Report, add_truncated, finding
-from stc_core.data.statistics import class_balance, length_histogram, text_lengths
+from stc_core.data.statistics import (
+    balance_of,
+    class_balance,
+    length_histogram,
+    text_lengths,
+)
 from stc_core.frames import series
 
 
@@ -65,6 +70,16 @@ def corpus() -> pd.DataFrame:
             "split": ["train", "train", "test", "train"],
         }
     )
+
+
+def test_the_balance_is_that_of_the_counts():
+    frame = corpus()
+    counts = {
+        str(label): part["split"].value_counts().to_dict()
+        for label, part in frame.groupby("label")
+    }
+    expected = class_balance(frame)
+    pd.testing.assert_frame_equal(balance_of(counts), expected, check_dtype=False)
 
 
 def test_class_balance_has_every_pair():

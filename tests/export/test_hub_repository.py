@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from helpers.models.tiny import TEXTS, one_thread
 from helpers.runs.serving import trained
 from stc_core.classifiers import archive
 from stc_core.errors import StcError
-from stc_core.export import imported
+from stc_core.export import hub_repository, imported
 from stc_core.export.hub_repository import PushPlan, pull_run, push_run
 from stc_core.runs import run as run_module
 from stc_core.runs.run import Run, list_runs
@@ -124,7 +125,7 @@ def test_without_a_token_the_hub_refuses(run: Run, hub: FakeHub, monkeypatch):
     with pytest.raises(StcError, match=r"HTTP 401.*hf auth login"):
         push_run(run, REPOSITORY)
     hub.repositories[f"models/{REPOSITORY}"] = Repository(private=True)
-    with pytest.raises(StcError, match="that you may see"):
+    with pytest.raises(StcError, match=r"that you may see.*Check the name.*hf auth"):
         pull_run(REPOSITORY)
 
 
@@ -181,12 +182,12 @@ def test_another_sum_is_refused(run: Run, hub: FakeHub):
 
 def test_what_is_not_there_is_said(run: Run, hub: FakeHub):
     hub.repositories["models/someone/empty"] = Repository(files={"README.md": b"x"})
-    with pytest.raises(StcError, match=r"expected a bundle\.zip"):
+    with pytest.raises(StcError, match=r"expected a bundle\.zip.*Check the name"):
         pull_run("someone/empty")
-    with pytest.raises(StcError, match="no such revision"):
+    with pytest.raises(StcError, match="revision: expected a commit, branch or tag"):
         pull_run("someone/empty", revision="0" * 40)
     for name in ("alone", "a/b/c", "a b/c", "../x"):
-        with pytest.raises(StcError, match="OWNER/NAME"):
+        with pytest.raises(StcError, match=r"OWNER/NAME.*someone/topic"):
             push_run(run, name)
 
 
@@ -211,6 +212,80 @@ def test_a_network_that_is_lost_after_the_first_answer_is_said(
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lost)
     with pytest.raises(StcError, match=r"cannot be reached \(ConnectionError\)"):
         pull_run(REPOSITORY)
+
+
+def test_a_token_of_other_letters_is_said_and_not_shown(
+    run: Run, hub: FakeHub, monkeypatch
+):
+    def unsendable(*_, **__):
+        raise UnicodeEncodeError("ascii", "Bearer hf_sesäme", 12, 13, "no letter")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unsendable)
+    for call in (pull_run, lambda name: push_run(run, name)):
+        with pytest.raises(StcError, match=r"the token of the Hub.*HF_TOKEN") as error:
+            call(REPOSITORY)
+        assert error.value.__suppress_context__ and "sesäme" not in str(error.value)
+
+
+def test_a_hub_that_is_switched_off_is_said(run: Run, hub: FakeHub, monkeypatch):
+    def off(*_, **__):
+        raise errors.OfflineModeIsEnabled
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", off)
+    with pytest.raises(StcError, match="Unset HF_HUB_OFFLINE"):
+        pull_run(REPOSITORY)
+
+
+def test_what_a_refused_upload_leaves_is_said(run: Run, hub: FakeHub, monkeypatch):
+    """The repository is made before the files are sent; a second try fills it."""
+    from huggingface_hub import HfApi
+
+    def lost(*_, **__):
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HfApi, "create_commit", lost)
+        with pytest.raises(StcError, match="cannot be reached") as error:
+            push_run(run, REPOSITORY)
+        assert "is empty; the same command fills it" in str(error.value)
+        with pytest.raises(StcError) as error:
+            push_run(run, REPOSITORY)
+        assert "is empty" not in str(error.value)
+    assert push_run(run, REPOSITORY) is not None
+
+
+def test_a_bundle_that_does_not_fit_is_not_fetched(
+    run: Run, hub: FakeHub, monkeypatch, own_home: Path
+):
+    push_run(run, REPOSITORY)
+    n_bytes = len(repository(hub).files["bundle.zip"])
+    free = 2 * n_bytes - 1
+    small = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(hub_repository, "shutil", small)
+    with pytest.raises(StcError, match=f"expected {2 * n_bytes:,} bytes") as error:
+        pull_run(REPOSITORY)
+    assert f"{REPOSITORY}/bundle.zip" in str(error.value)
+    assert str(own_home / "bundles") in error.value.where
+    assert not any("resolve" in path for _, path, _ in hub.asked)
+    free += 1
+    pull_run(REPOSITORY)
+
+
+def test_an_interrupted_pull_leaves_nothing(
+    run: Run, hub: FakeHub, monkeypatch, own_home: Path, stc
+):
+    import huggingface_hub
+
+    push_run(run, REPOSITORY)
+
+    def interrupted(*_, local_dir: Path, **__):
+        (Path(local_dir) / "half").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("SIGTERM has no handler")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", interrupted)
+    assert stc("pull", REPOSITORY).code == 130
+    assert [path for path in own_home.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
             "downloads": 0,
             "likes": 0,
             "tags": [],
-            "siblings": [{"rfilename": path} for path in repository.files],
+            "siblings": [
+                {"rfilename": path, "size": len(content)}
+                for path, content in repository.files.items()
+            ],
         }
 
     def _commit(self, name: str, repository: Repository) -> None:

@@ -45,6 +45,9 @@ def test_a_bundle_that_is_uploaded_becomes_the_run(bundle, tmp_path, monkeypatch
     (run,) = list_runs()
     assert run.done and app.query_params["run"] == run.folder.name
     assert "messages by topic" in said(app).replace("\\", "")
+    (done,) = (one.value.replace("\\", "") for one in app.success)
+    assert run.name in done and run.folder.name in done
+    assert not app.run().success  # it is said once
 
 
 def test_a_bad_upload_is_said_and_nothing_stays(bundle, tmp_path, monkeypatch):

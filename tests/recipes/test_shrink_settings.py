@@ -118,6 +118,13 @@ def test_a_frontier_of_an_earlier_ranking_is_refused(parent, tmp_path):
     assert shrink_config(older, max_neurons=50).train.max_neurons == 50
 
 
+def test_a_run_of_an_earlier_version_is_refused(parent, tmp_path):
+    shutil.copytree(parent.folder, tmp_path / "p")
+    (tmp_path / "p" / "salience.safetensors").unlink()
+    with pytest.raises(StcError, match="of an earlier version"):
+        shrink_config(Run.open(tmp_path / "p"))
+
+
 def finished(folder: Path, **train) -> Run:
     config = RunConfig(data=DataConfig(path="a.csv"), train=TrainConfig(**train))
     return RunWriter(folder, config).finish()
@@ -128,7 +135,7 @@ def finished(folder: Path, **train) -> Run:
     [
         ({"preset": "spin"}, "preset spin"),
         ({"recipe": "variability"}, "recipe variability"),
-        ({}, "an earlier version"),
+        ({}, r"came without its texts.*Export the run again with --texts"),
     ],
 )
 def test_a_run_of_another_kind_is_refused(tmp_path, settings, said):

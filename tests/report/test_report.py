@@ -17,6 +17,7 @@ from helpers.html_pages import EVIL, Found
 from stc_core.cli.app import app
 from stc_core.display import interval, percent
 from stc_core.errors import StcError
+from stc_core.export.bundle import write_bundle
 from stc_core.files import write_json
 from stc_core.report import inside
 from stc_core.report.report import html_report, write_report
@@ -129,6 +130,19 @@ def test_what_a_run_does_not_have_is_left_out(evil: Run, tmp_path: Path):
     assert "The neurons" not in found.words
     assert "Would more rows help?" not in found.words
     assert found.tags.count("figure") == CHARTS - 3
+
+
+def test_a_run_without_its_texts_has_a_report(evil: Run, tmp_path: Path):
+    """As one that came as a bundle: its classes are those that were counted."""
+    write_bundle(evil, tmp_path / "run.zip")
+    bare = Run.open(tmp_path / "run.zip")
+    words = Found(html_report(bare)).words
+    assert "It quotes texts" not in words and EVIL not in words
+    assert "It quotes texts" in Found(html_report(evil)).words
+    for run in (bare, evil):
+        words = Found(sections.data(run, run.metrics)).words
+        n_train = int((evil.corpus["split"] == "train").sum())
+        assert f"train texts{n_train}validation" in words
 
 
 @pytest.mark.parametrize("recipe", ["variability", "hierarchy", "attention"])

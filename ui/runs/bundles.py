@@ -12,7 +12,7 @@ from stc_core.export.bundle import write_bundle
 from stc_core.export.imported import import_bundle
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from ui.shell.messages import show_error
+from ui.shell.messages import escape, show_error
 from ui.state.navigation import remember
 
 IN_BUNDLE = (
@@ -23,12 +23,13 @@ TEXTS = "With the texts of the training"
 MOST_BYTES = 1 << 30
 """A larger bundle is made by the command: a browser gets its file through memory."""
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_TURN = "_bundle_turn"
+_TURN, _DONE = "_bundle_turn", "_bundle_done"
 
 
 def download_form(run: Run) -> None:
     """Draw the choice of what to pack, and the button that downloads it."""
-    st.markdown(IN_BUNDLE)
+    n_bytes = _backbone_bytes(run)
+    st.markdown(f"{IN_BUNDLE} It has about {size(n_bytes)}.")
     has_texts = run.has(RunFile.CORPUS)
     texts = st.checkbox(
         TEXTS,
@@ -40,9 +41,8 @@ def download_form(run: Run) -> None:
         else "This run came without its texts.",
     )
     name = f"{run.folder.name}.zip"
-    n_bytes = _backbone_bytes(run)
     if n_bytes > MOST_BYTES:
-        st.markdown(f"The model alone has {size(n_bytes)}. Use the command:")
+        st.markdown("That is too large for a browser. Use the command:")
         option = " --texts" if texts else ""
         st.code(f"stc export {run.folder.name} {name}{option}", language="sh")
         return
@@ -79,6 +79,8 @@ def upload_form() -> None:
         "A bundle: a file from *Download* or `stc export`", key=f"bundle_upload_{turn}"
     )
     if uploaded is None:
+        if done := st.session_state.pop(_DONE, None):
+            st.success(done, icon=":material/check:")
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bundle.zip"
@@ -97,5 +99,9 @@ def upload_form() -> None:
             )
             return
     st.session_state[_TURN] = turn + 1
+    st.session_state[_DONE] = (
+        f"{escape(run.name)} is in the list now, in the folder "
+        f"{escape(run.folder.name)}. It is the run that is picked."
+    )
     remember(run=run.folder.name)
     st.rerun()
