@@ -315,7 +315,7 @@ def data(run: Run, metrics: RunMetrics) -> str:
         if run.has(RunFile.CORPUS)  # it may have come without its texts
         else balance_of(report.classes)
     )
-    splits = balance.groupby("split", sort=False)["rows"].sum()
+    splits: Any = balance.groupby("split", sort=False)["rows"].sum()
     columns, test_path = report.columns, run.config.data.test_path
     drawn = f"{'validation ' if test_path else ''}drawn by class, with the seed"
     rows = [

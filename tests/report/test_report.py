@@ -19,7 +19,7 @@ from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.export.bundle import write_bundle
 from stc_core.files import write_json
-from stc_core.report import inside
+from stc_core.report import inside, sections
 from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
@@ -141,7 +141,7 @@ def test_a_run_without_its_texts_has_a_report(evil: Run, tmp_path: Path):
     assert "It quotes texts" in Found(html_report(evil)).words
     for run in (bare, evil):
         words = Found(sections.data(run, run.metrics)).words
-        n_train = int((evil.corpus["split"] == "train").sum())
+        n_train = int((evil.corpus["split"] == "train").to_numpy().sum())
         assert f"train texts{n_train}validation" in words
 
 

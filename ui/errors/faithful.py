@@ -59,9 +59,9 @@ def show_faithfulness(run: Run) -> None:
     for column, name in zip(st.columns(2, gap="large"), _OVER, strict=True):
         with column:
             _part(record[name], name)
-    curve = st.segmented_control(
+    curve: ErasureCurve = st.segmented_control(
         "Curves",
-        list(_CURVES),
+        tuple(_CURVES),
         default="without",
         required=True,
         format_func=lambda name: _CURVES[name],

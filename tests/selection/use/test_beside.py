@@ -26,7 +26,7 @@ class Known(ModelUse):
 
 def test_the_default_ranking_is_scored_by_the_same_held_rows():
     toy = make()
-    arguments: Any = toy.read, toy.task, toy.probes()
+    arguments: tuple[Any, Any, Any] = (toy.read, toy.task, toy.probes())
     by_use = fit_stc(*arguments, use=Known(), budget=2)
     plain = fit_stc(*arguments, budget=2)
     found = beside_default(*arguments, by_use, weight=0.9, budget=2)
