@@ -34,12 +34,14 @@ app = typer.Typer(
 )
 
 
-def _print_version(is_asked: bool) -> None:
+def _print_version(is_asked: bool) -> bool:
+    """Typer passes what this gives to the command."""
     if is_asked:
         from stc_core.runs.environment import versions_of
 
         typer.echo(versions_of(("stc-studio",))["stc-studio"])
         raise typer.Exit
+    return is_asked
 
 
 @app.callback()
