@@ -125,15 +125,6 @@ def make_folder(path: Path) -> None:
         raise write_error(path, error) from error
 
 
-def write_error(path: Path, error: Exception) -> StcError:
-    """The error for a file that cannot be written."""
-    return StcError(
-        f"cannot write {str(path)!r}",
-        got=getattr(error, "strerror", None) or str(error),
-        remedy="Free some disk space or choose another folder.",
-    )
-
-
 _OF_THE_MACHINE = {
     errno.ENOSPC: "Free some disk space.",
     errno.EDQUOT: "Free some of the disk space that you may use.",
@@ -146,6 +137,24 @@ _OF_THE_MACHINE = {
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 """By its number: the remedy for an error of the machine, which is no bug of ours."""
+_OF_THE_PATH = {
+    errno.ENOENT: "Make its folder, or choose another one.",
+    errno.ENOTDIR: "A part of the path is a file; choose another folder.",
+    errno.EEXIST: "A file has this name already; choose another one.",
+    errno.EISDIR: "A folder has this name already; choose another one.",
+}
+"""The same for a path that cannot be written, wherever it is named."""
+
+
+def write_error(path: Path, error: Exception) -> StcError:
+    """The error for a file that cannot be written."""
+    number = error.errno if isinstance(error, OSError) else None
+    usual = "Free some disk space or choose another folder."
+    return StcError(
+        f"cannot write {str(path)!r}",
+        got=getattr(error, "strerror", None) or str(error),
+        remedy=(_OF_THE_MACHINE | _OF_THE_PATH).get(number or 0, usual),
+    )
 
 
 def machine_error(error: BaseException) -> StcError | None:

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from stc_core import files
 from stc_core.errors import StcError
 from stc_core.files import (
+    make_folder,
     read_json,
     remove_leftovers,
     replacing,
@@ -45,6 +46,22 @@ def test_a_full_disk_is_a_sentence_whoever_writes(tmp_path: Path):
             temporary.write_text("x")
             raise error
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_told_with_what_mends_it(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for name, remedy in (
+        ("n" * 300, "Choose a shorter name"),
+        ("none/a.json", "Make its folder"),
+        ("file/a.json", "A part of the path is a file"),
+        ("folder", "A folder has this name"),
+    ):
+        with pytest.raises(StcError, match=rf"cannot write.*{remedy}"):
+            write_json(tmp_path / name, {})
+    with pytest.raises(StcError, match="A file has this name"):
+        make_folder(tmp_path / "file")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
 
 def test_what_dead_processes_were_writing_is_removed(tmp_path: Path):
