@@ -347,6 +347,22 @@ def test_the_nearest_training_texts_are_listed(run):
     assert html(app).count("explain</a>") == 8
 
 
+def test_neurons_of_one_text_are_changed(run):
+    one = run.predictions.query("split == 'test' and correct")["row"].iloc[0]
+    state = {"what_if": "Change neurons"}
+    app = fine(visit(PAGE, run="r", example=str(one), state=state))
+    label = run.predictions.set_index("row").loc[one, "predicted"]
+    (change,) = (box for box in app.selectbox if box.key == "example_neurons")
+    assert change.options[0] == f"The neuron that speaks most for {label} here"
+    assert change.options[-1] == "All neurons that the classifier reads"
+    app = fine(change.set_value(change.options[-1]).run())
+    app = click(app, "Measure")
+    assert f"The logit of {label} goes from " in said(app)
+    assert "of 20 changes of as many random neurons" in said(app)
+    shown = app.dataframe[-1].value
+    assert (shown["before"] - shown["after"]).abs().max() > 0.01
+
+
 def test_a_pinned_text_stands_beside(run):
     one, other = run.predictions.query("split == 'test'")["row"].iloc[[1, 2]]
     app = fine(visit(PAGE, run="r", example=str(one)))

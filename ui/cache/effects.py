@@ -5,7 +5,7 @@ by hand here.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -13,7 +13,7 @@ import streamlit as st
 
 from stc_core.analysis.inside.kept import is_current
 from stc_core.interpret.interventions.choice import Neurons, parse_neurons
-from stc_core.interpret.interventions.effect_records import Effect, Patch
+from stc_core.interpret.interventions.effect_records import Effect, Patch, TextChange
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Progress, silent
@@ -106,6 +106,26 @@ def usage_on(run: Run, *, stage: NamedProgress) -> dict[str, Any]:
 
     study, progress = _study(run, stage(_USUAL)), stage("Measuring use, step")
     return measured_usage(run, n_texts=READ_TEXTS, study=study, progress=progress)
+
+
+def change_on(
+    run: Run,
+    text: str,
+    names: Sequence[str] | None,
+    *,
+    how: str,
+    steer: float,
+    stage: NamedProgress,
+) -> TextChange:
+    """The answers to `text` before and after some neurons are changed in it.
+
+    `names` are like "mlp.3.17"; None means all neurons that the head reads.
+    """
+    study = _study(run, stage(_USUAL))
+    neurons = study.kept
+    if names is not None:
+        neurons = parse_neurons(names, study.backbone.widths)
+    return study.change(text, neurons, how=how, steer=steer)
 
 
 def patch_on(run: Run, text: str, donor: str, chosen: tuple[str, Any]) -> Patch:

@@ -1,4 +1,4 @@
-"""What if: edit the text, flip its label with few changes, or see similar texts."""
+"""What if: edit the text, flip its label, see similar texts, or change neurons."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +21,7 @@ from ui.cache.neuron_values import distances_of, flips, has_readout
 from ui.cache.run_files import explain_text
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
+from ui.examples.neuron_change import show_neuron_change
 from ui.examples.pinned import SHARES, show_logit_changes
 from ui.shell.messages import escape
 from ui.state.navigation import context
@@ -42,6 +43,8 @@ def show_what_if(run: Run, explanation: dict[str, Any], text: str) -> None:
     }
     if run.has(RunFile.CORPUS):
         sides["Nearest training texts"] = _like_it
+        if has_readout(run) and "levels" not in explanation:
+            sides["Change neurons"] = show_neuron_change
     st.subheader("What if", anchor=False)
     name = st.segmented_control(
         "What if",

@@ -101,6 +101,25 @@ class Patch(NamedTuple):
     aligned: bool
 
 
+class TextChange(NamedTuple):
+    """The logits of one text by reader and class, before and after a change of neurons.
+
+    `random` has the logits of the classifier after each change of random neurons.
+    """
+
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+    random: tuple[dict[str, float], ...]
+
+    def fall(self, label: str) -> float:
+        """How much the classifier's logit of a class falls by the change."""
+        return self.before[CLASSIFIER][label] - self.after[CLASSIFIER][label]
+
+    def random_falls(self, label: str) -> list[float]:
+        """The same for each set of random neurons."""
+        return [self.before[CLASSIFIER][label] - one[label] for one in self.random]
+
+
 def margin_change(
     before: Float[np.ndarray, "n n_class"],
     after: Float[np.ndarray, "n n_class"],

@@ -43,6 +43,7 @@ from stc_core.interpret.interventions.effect_records import (
     Patch,
     ReaderAnswers,
     ReaderEffect,
+    TextChange,
     centred_logits,
     margin_change,
 )
@@ -244,6 +245,40 @@ class EffectStudy:
             for reader, values in found.items():
                 logits[reader][batch.places] = values
         return ReaderAnswers(X, logits)
+
+    def change(
+        self,
+        text: str,
+        neurons: Neurons,
+        *,
+        how: str = "mean",
+        steer: float = 0.0,
+        n_random: int = N_RANDOM,
+        seed: int = 0,
+    ) -> TextChange:
+        """The answers to any one text, before and after its neurons are changed.
+
+        `how` and `steer` are those of `effect`; `n_random` sets of random neurons of
+        the same sites, with a like spread, are changed in the same way.
+        """
+        check_texts([text])
+        first = Intervention(neurons, checked_kind(how, steer), steer, seed)
+        if not count_neurons(neurons):
+            raise StcError("neurons", expected="at least one neuron", got="none")
+        (own,) = text_batches(self.backbone, [text])
+
+        def logits(intervention: Intervention | None) -> dict[str, dict[str, float]]:
+            edit = None
+            if intervention is not None:
+                edit = edit_of(self.backbone, intervention, self.reference, own)
+            found = self._read_as(own, edit, [text])[1]
+            return {reader: self._named(values[0]) for reader, values in found.items()}
+
+        sets = matched_sets(neurons, self.reference, n_sets=n_random, seed=seed)
+        random = (logits(first._replace(neurons=others)) for others in sets)
+        return TextChange(
+            logits(None), logits(first), tuple(one[CLASSIFIER] for one in random)
+        )
 
     def patch(self, text: str, donor: str, neurons: Neurons) -> Patch:
         """The answers to `text` whose neurons have the values of the text `donor`."""

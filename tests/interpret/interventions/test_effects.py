@@ -267,6 +267,25 @@ def test_reading_and_use_are_told_apart():
     assert usage.record()["texts"] == len(TEXTS)
 
 
+@pytest.mark.parametrize("how", ["mean", "zero", "resample", "steer"])
+def test_one_text_changes_as_it_does_among_others(how: Any):
+    own = study_on(studied_classifier("bert"))
+    neurons = own.top(3)
+    steer = 2.0 if how == "steer" else 0.0
+    found = own.change(TEXTS[0], neurons, how=how, steer=steer, n_random=4)
+    # A text draws its donors by its place, so that of the first one is the same.
+    among = own.answers(Intervention(neurons, how, steer)).logits
+    for reader in own.readers:
+        before, after = own.before.logits[reader][0], among[reader][0]
+        assert [*found.before[reader].values()] == pytest.approx(before, abs=1e-4)
+        assert [*found.after[reader].values()] == pytest.approx(after, abs=1e-4)
+    label = next(iter(found.before[CLASSIFIER]))
+    falls = found.random_falls(label)
+    assert len(falls) == 4 and found.fall(label) not in falls
+    with pytest.raises(StcError, match="at least one neuron"):
+        own.change(TEXTS[0], {}, how="zero")
+
+
 def test_what_cannot_be_changed_is_named():
     backbone = tiny_backbone("bert")
     with pytest.raises(StcError, match=r"neuron 'mlp.1'.*'mlp.3.1288'"):
