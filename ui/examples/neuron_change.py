@@ -66,7 +66,8 @@ def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None
         )
     )
     if found is not None:
-        _show(found, label)
+        alone = chosen.startswith(_these(1))
+        _show(found, label, alone=alone)
         st.caption(f"Logits of the final classifier. Here {INTERVENTIONS[how]}.")
 
 
@@ -87,8 +88,11 @@ def _these(n: int) -> str:
     return "The neuron that speaks" if n == 1 else f"The {n} neurons that speak"
 
 
-def _show(found: TextChange, label: str) -> None:
-    """Say what became of the label, and whether random neurons would do the same."""
+def _show(found: TextChange, label: str, *, alone: bool) -> None:
+    """Say what became of the label, and whether random neurons would do the same.
+
+    `alone`: one neuron was changed.
+    """
     before, after = found.before[CLASSIFIER], found.after[CLASSIFIER]
     was, now = (max(one, key=lambda name: one[name]) for one in (before, after))
     said = f"Still **{escape(now)}**."
@@ -96,11 +100,15 @@ def _show(found: TextChange, label: str) -> None:
         said = f"Now **{escape(now)}**, was **{escape(was)}**."
     moved, others = abs(found.fall(label)), found.random_falls(label)
     less = sum(abs(other) < moved for other in others)
+    same = (
+        "a random neuron of the same site"
+        if alone
+        else "as many random neurons of the same sites"
+    )
     st.markdown(
         f"{said} The logit of {escape(label)} goes from "
         f"{formatted(before[label], '+.2f')} to {formatted(after[label], '+.2f')}. It "
-        f"moves further than in {less} of {len(others)} changes of as many random "
-        "neurons of the same sites."
+        f"moves further than in {less} of {len(others)} changes of {same}."
     )
     by_move = sorted(before, key=lambda name: -abs(after[name] - before[name]))
     rows = [
