@@ -148,13 +148,13 @@ def _neurons(study: "EffectStudy", chosen: tuple[str, Any]) -> Neurons:
 
 def _study(run: Run, progress: Progress) -> "EffectStudy":
     """The study of `run`; only the last one is kept, as it holds many activations."""
+    from stc_core.interpret.interventions.effects import study_of  # imports torch
+
     studies, key = _kept().studies, run_key(run)
     if (known := studies.get(key)) is not None:
         return known
     corpus = read(run, "corpus")
     split = "test" if (corpus["split"] == "test").any() else "validation"
-    from stc_core.interpret.interventions.effects import study_of  # imports torch
-
     study = study_of(
         neuron_reader(run), corpus, n_texts=READ_TEXTS, split=split, progress=progress
     )
