@@ -382,7 +382,7 @@ def the_run_goes_down_and_comes_up_again(
     page.goto(f"{studio.address}/Runs?run={name}")
     settled(page).get_by_text("Upload a run").click()
     page.locator("input[type=file]").first.set_input_files(str(bundle))
-    page.get_by_text(f"folder {name}-2").wait_for()
+    page.get_by_text(f"is in the list now, in the folder {name}-2").wait_for()
     assert query(page, "run") == f"{name}-2"
     again = studio.home / "runs" / f"{name}-2"
     assert (again / "backbone" / "config.json").is_file()
