@@ -135,6 +135,7 @@ def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
     assert sizes in said(app)
     assert list(app.segmented_control(key="neuron_order").options) == [
         "importance",
+        "stability",
         "similarity",
     ]
     label = classes_of(run.neurons)[0]
