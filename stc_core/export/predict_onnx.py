@@ -24,10 +24,9 @@ class OnnxClassifier:
         # The file says how to cut and to pad.
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.session = onnxruntime.InferenceSession(str(folder / about["graph"]))
-        words = folder / "word_logits.py"  # it is there if the classifier reads words
-        self.words = (
-            run_path(str(words))["WordLogits"](folder) if words.is_file() else None
-        )
+        self.words = None
+        if (words := folder / "word_logits.py").is_file():  # it reads words, too
+            self.words = run_path(str(words))["WordLogits"](folder)
 
     def run(self, texts: list[str]) -> dict[str, np.ndarray]:
         """Arrays by name: logits and probabilities (n, n_class), label (n)."""
