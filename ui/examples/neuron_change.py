@@ -21,7 +21,7 @@ _ABOUT = (
     "which say what is usual."
 )
 MOST_MOVED = 6
-WAYS: dict[InterventionKind, str] = {
+_WAYS: dict[InterventionKind, str] = {
     "mean": "Set to the mean",
     "zero": "Set to 0",
     "resample": "Take from another text",
@@ -42,10 +42,10 @@ def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None
         chosen = st.selectbox("Change", list(sets), key="example_neurons")
         how: InterventionKind = st.segmented_control(
             "How",
-            tuple(WAYS),
+            tuple(_WAYS),
             default="mean",
             required=True,
-            format_func=lambda name: WAYS[name],
+            format_func=lambda name: _WAYS[name],
             key="example_how",
         )
         steer = 0.0
