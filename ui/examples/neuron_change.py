@@ -10,6 +10,7 @@ from stc_core.interpret.interventions.choice import INTERVENTIONS, InterventionK
 from stc_core.interpret.interventions.effect_records import CLASSIFIER, TextChange
 from stc_core.runs.run import Run
 from ui.cache.effects import change_on
+from ui.cache.run_files import explain_text
 from ui.examples.explanation import explained_class
 from ui.shell.measuring import measured
 from ui.shell.messages import escape
@@ -30,9 +31,13 @@ _WAYS: dict[InterventionKind, str] = {
 
 
 def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None:
-    """Draw the choice of neurons and of a change; then what becomes of the answer."""
+    """Draw the choice of neurons and of a change; then what becomes of the answer.
+
+    Neurons and logits are those of the final classifier, whoever judged the text.
+    """
     label = explained_class(explanation)
-    names = strongest_names(explanation, label)
+    # Another head, made without the text, may read other neurons.
+    names = strongest_names(explain_text(run, text), label)
     sizes = [n for n in _STRONGEST if n < len(names)]
     sets: dict[str, list[str] | None] = {
         f"{_these(n)} most for {label} here": names[:n] for n in sizes
