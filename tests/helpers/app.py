@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from helpers.metrics import whole_metrics
@@ -12,6 +13,9 @@ from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from ui.cache import run_files
 
+# Streamlit reads its settings once, from the folder of that moment: a test that works
+# in another folder would take them from all that come later.
+st.get_option("server.enableStaticServing")
 run_files.PATIENCE_S = 60.0
 """A page is visited once here, not again as by a browser: it waits for a model."""
 
