@@ -16,7 +16,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers import persistence
 from stc_core.classifiers.attention_pooling import PARTS, Attention
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts, token_rows
+from stc_core.classifiers.base import BaseClassifier, token_rows
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.errors import StcError
 from stc_core.files import make_folder, read_json, replacing, write_json
 from stc_core.heads.head import softmax

@@ -4,8 +4,7 @@ It is separate from the estimator, so that labelling a text loads nothing that o
 fitting needs.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +15,7 @@ from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.tokenization.tokens import Span
 from stc_core.classifiers import persistence
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
 from stc_core.heads.head import SparseHead, softmax
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 _SAME_VALUE = 1e-2
 """Values that differ by no more of a standard deviation count as equal."""
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a character: JSON can contain it, but no text encoding can store it."""
-
-Strings = Any
-"""Texts: a list, an array, a column of a table, or a table of one column."""
 
 
 class BaseClassifier:
@@ -220,52 +215,6 @@ def open_base(
         folder, backbone=backbone, device=device, progress=progress
     )
     return opened
-
-
-def check_texts(texts: Strings) -> list[str]:
-    """The texts as a list; StcError names the first that is blank or not a string."""
-    out = _listed(texts)
-    for row, text in enumerate(out):
-        if not isinstance(text, str) or not text.strip():
-            raise StcError(
-                f"text {row}",
-                expected="a string that is not blank",
-                got=repr(text)[:60],
-                remedy="Leave such rows out.",
-            )
-        if not text.isascii() and (half := _HALF.search(text)):
-            raise StcError(
-                f"text {row}",
-                expected="whole characters",
-                got=f"half a character, {half[0]!r}, at position {half.start()}",
-                remedy="Read the text again with the right encoding.",
-            )
-    if not out:
-        raise StcError("texts", expected="at least one text", got="none")
-    return out
-
-
-def _listed(texts: Strings) -> list[Any]:
-    """The items of a list, an array, a column, or a table of one column."""
-    shape = getattr(texts, "shape", ())
-    if len(shape) == 2 and shape[1] == 1:
-        return np.asarray(texts, dtype=object)[:, 0].tolist()
-    if len(shape) > 1:
-        raise StcError(
-            "texts",
-            expected="one text for each row",
-            got=f"an array or a table of shape {tuple(shape)}",
-            remedy="Give only the column of the texts.",
-        )
-    if isinstance(texts, str):
-        raise StcError("texts", expected="a list of texts", got="one string")
-    if isinstance(texts, bytes | Mapping | Set) or not isinstance(texts, Iterable):
-        raise StcError(
-            "texts", expected="a list of texts", got=f"a {type(texts).__name__}"
-        )
-    # The items of a pyarrow array are not Python strings.
-    to_list: Any = getattr(texts, "to_pylist", None)
-    return list(texts) if to_list is None else to_list()
 
 
 def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:

@@ -17,7 +17,8 @@ from stc_core.activations.groups import extract_groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
 from stc_core.classifiers.archive import classifier_folder
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.classifiers.loading import check_is_sparse
 from stc_core.config import (
     DEFAULT_BACKBONE,

@@ -14,8 +14,9 @@ from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import BaseClassifier, Strings
+from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.label_tree import Descent, Tree, best_paths
+from stc_core.classifiers.labelling.given_texts import Strings
 from stc_core.errors import StcError
 from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import SparseHead, softmax

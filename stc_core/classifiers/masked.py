@@ -17,9 +17,10 @@ from stc_core.activations.extract import extract_features
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import TREE, WHOLE_FLOPS, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree, descend
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.files import make_folder, read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.types import Progress, silent

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from stc_core.backbone.backbone import Backbone
 from stc_core.cells import formula_note
+from stc_core.classifiers.labelling.sound_texts import TextReader
 from stc_core.classifiers.labelling.table_chunks import (
     Chunk,
     column_texts,
@@ -74,7 +74,7 @@ def predict_file(
     label: str | None = None,
     learned: Collection[str] = (),
     label_rows: LabelRows | None = None,
-    backbone: Backbone | None = None,
+    backbone: TextReader | None = None,
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
@@ -131,7 +131,7 @@ def cut_note(n_cut: int, max_length: int, *, of: int) -> str:
     return f"{which} longer than {max_length} tokens; only the beginning is read."
 
 
-def _n_cut(backbone: Backbone, chunk: Chunk, labels: TextLabels) -> int:
+def _n_cut(backbone: TextReader, chunk: Chunk, labels: TextLabels) -> int:
     """How many of the texts that have a label are too long for the backbone."""
     texts = [
         text

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import TREE
 from stc_core.classifiers.label_tree import Descent
+from stc_core.classifiers.labelling.given_texts import check_texts
 from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain_text
 from stc_core.classifiers.spelled import SpelledClassifier, open_spelled_kind
 from stc_core.classifiers.staged_decoder import Reading

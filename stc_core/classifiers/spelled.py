@@ -12,9 +12,9 @@ from torch import nn
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import Strings, check_texts
 from stc_core.classifiers.hierarchical import TREE, WHOLE_FLOPS, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.classifiers.spelling import Speller, spelled_names
 from stc_core.errors import StcError
 from stc_core.files import make_folder, read_json, replacing, write_json

@@ -17,7 +17,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.backbone.tokenization.own_tokens import blank_ids
 from stc_core.backbone.tokenization.tokens import Span
-from stc_core.classifiers.base import BaseClassifier, check_texts, token_rows
+from stc_core.classifiers.base import BaseClassifier, token_rows
+from stc_core.classifiers.labelling.given_texts import check_texts
 from stc_core.errors import StcError
 from stc_core.heads.word_shares import word_shares
 from stc_core.interpret.graded_head import GradedHead

@@ -28,8 +28,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stc_core.backbone.runner import time_limit
-from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import limit_levels
+from stc_core.classifiers.labelling.given_texts import check_texts
 from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError

@@ -9,8 +9,8 @@ import streamlit as st
 _AFTER_S = 1.0
 """The first page is drawn by then, in most cases: imports would slow it down."""
 _MODULES = (
+    "stc_core.classifiers.base",
     "stc_core.classifiers.loading",
-    "stc_core.classifiers.predict_table",
     "stc_core.interpret.interventions.effects",
 )
 _lock = threading.Lock()

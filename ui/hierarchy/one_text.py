@@ -1,13 +1,11 @@
 """The labels of one text level by level, and the reply that is written for it."""
 
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from stc_core.classifiers.hierarchical import limit_levels
-from stc_core.classifiers.sampling import Decoding
 from stc_core.display import percent
 from stc_core.metrics.text import generation_measures
 from stc_core.runs.layout import RunFile
@@ -19,6 +17,14 @@ from ui.shell.page_list import HIERARCHY, PAGES
 from ui.state.text_input import say_if_long, submit_text, type_text
 
 
+class DecodingFields(NamedTuple):
+    """What the fields of `choose_decoding` say, in the order of `Decoding`."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
 def one_text(run: Run, metrics: RunMetrics) -> None:
     """Show the label of a typed text at each level, its compute, and its reply."""
     writes = "parts" in hierarchy_facts(metrics)
@@ -26,11 +32,14 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
     say_if_long(text)
     if not text:
         return
+    from stc_core.classifiers.hierarchical import limit_levels  # imports torch
+    from stc_core.classifiers.sampling import Decoding
+
     pieces = iter(())
     with st.spinner("Classifying …"):
         model: Any = classifier(run)
         if writes and not coarse:
-            answer, pieces = model.tell(text, decoding)
+            answer, pieces = model.tell(text, Decoding(*decoding))
         else:
             model = limit_levels(model, 1 if coarse else None, least or None)
             answer = model.answer([text])
@@ -56,7 +65,9 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
         st.write_stream(escape_piece(piece.text) for piece in of_part)
 
 
-def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, float, Decoding]:
+def _text_form(
+    metrics: RunMetrics, writes: bool
+) -> tuple[str, bool, float, DecodingFields]:
     """Draw the form; return the text, whether to stop early, the least probability of
     a fine label, and how to decode.
 
@@ -78,11 +89,11 @@ def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, float, Dec
                 "Least probability", 0.0, 1.0, 0.0, 0.05, key="least", width=160,
                 help="A coarser label is given where the finer one is less probable.",
             )  # fmt: skip
-        decoding = chosen_decoding() if writes else Decoding()
+        decoding = choose_decoding() if writes else DecodingFields()
     return text, coarse, least, decoding
 
 
-def chosen_decoding() -> Decoding:
+def choose_decoding() -> DecodingFields:
     """Draw the settings of decoding; return them. They say how words are chosen."""
     row = st.container(horizontal=True)
     temperature = row.number_input(
@@ -94,7 +105,7 @@ def chosen_decoding() -> Decoding:
         help="Words are drawn from the likeliest words with this total probability.",
     )  # fmt: skip
     seed = row.number_input("Seed", 0, value=0, key="seed", width=130)
-    return Decoding(temperature, top_p, int(seed))
+    return DecodingFields(temperature, top_p, int(seed))
 
 
 def generation(run: Run, scores: dict[str, Any]) -> None:

@@ -8,8 +8,6 @@ import streamlit as st
 
 from stc_core.display import size
 from stc_core.errors import StcError
-from stc_core.export.bundle import write_bundle
-from stc_core.export.imported import import_bundle
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.shell.messages import escape, show_error
@@ -66,6 +64,8 @@ def _backbone_bytes(run: Run) -> int:
 
 
 def _packed(run: Run, *, texts: bool) -> bytes:
+    from stc_core.export.bundle import write_bundle  # imports torch
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.zip"
         write_bundle(run, path, texts=texts)
@@ -82,6 +82,8 @@ def upload_form() -> None:
         if done := st.session_state.pop(_DONE, None):
             st.success(done, icon=":material/check:")
         return
+    from stc_core.export.imported import import_bundle  # imports torch
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bundle.zip"
         with path.open("wb") as copy:

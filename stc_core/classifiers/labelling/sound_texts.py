@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from stc_core.classifiers.base import check_texts
+from stc_core.classifiers.labelling.given_texts import check_texts
 from stc_core.errors import StcError
 
 _T = TypeVar("_T")
@@ -14,7 +14,10 @@ _OF_THE_MACHINE = (MemoryError, OSError)
 
 @runtime_checkable
 class TextReader(Protocol):
-    """What turns texts into tokens, such as a `Backbone`."""
+    """What turns texts into at most `max_length` tokens, such as a `Backbone`."""
+
+    @property
+    def max_length(self) -> int: ...
 
     def tokenize(self, texts: Sequence[str]) -> Any: ...
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.tokenization.own_tokens import blank_ids
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts, token_rows
+from stc_core.classifiers.base import BaseClassifier, token_rows
+from stc_core.classifiers.labelling.given_texts import Strings, check_texts
 from stc_core.classifiers.pretrained.own_labels import LabelMatch
 from stc_core.classifiers.pretrained.sequence_model import (
     PathGradients,

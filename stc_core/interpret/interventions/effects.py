@@ -23,8 +23,9 @@ from stc_core.activations.reference import (
 )
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.hooks import Edit
-from stc_core.classifiers.base import BaseClassifier, check_texts
+from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.label_tree import Tree
+from stc_core.classifiers.labelling.given_texts import check_texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.graded_head import GradedHead

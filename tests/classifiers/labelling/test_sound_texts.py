@@ -13,6 +13,8 @@ class PanicException(BaseException):
 class Reader:
     """Breaks on texts with `!`, as a tokenizer would."""
 
+    max_length = 8
+
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
