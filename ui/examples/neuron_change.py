@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.display import formatted
-from stc_core.interpret.interventions.choice import INTERVENTIONS, InterventionKind
+from stc_core.interpret.interventions.choice import INTERVENTIONS
 from stc_core.interpret.interventions.effect_records import CLASSIFIER, TextChange
 from stc_core.runs.run import Run
 from ui.cache.effects import change_on
@@ -14,6 +14,11 @@ from ui.cache.run_files import explain_text
 from ui.examples.explanation import explained_class
 from ui.shell.measuring import measured
 from ui.shell.messages import escape
+from ui.state.intervention_fields import (
+    WAYS,
+    choose_intervention,
+    say_nothing_changes,
+)
 
 _STRONGEST = (1, 5, 20)
 _ABOUT = (
@@ -22,12 +27,6 @@ _ABOUT = (
     "which say what is usual."
 )
 MOST_MOVED = 6
-_WAYS: dict[InterventionKind, str] = {
-    "mean": "Set to the mean",
-    "zero": "Set to 0",
-    "resample": "Take from another text",
-    "steer": "Steer",
-}
 
 
 def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None:
@@ -45,35 +44,23 @@ def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None
     sets["All neurons that the classifier reads"] = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox("Change", list(sets), key="example_neurons")
-        how: InterventionKind = st.segmented_control(
-            "How",
-            tuple(_WAYS),
-            default="mean",
-            required=True,
-            format_func=lambda name: _WAYS[name],
-            key="example_how",
-        )
-        steer = 0.0
-        if how == "steer":
-            steer = st.number_input(
-                "Standard deviations", -20.0, 20.0, -3.0, 1.0, key="example_steer"
-            )
+        choice = choose_intervention(WAYS, key="example", steer=-3.0)
         pressed = st.button("Measure", type="primary", icon=":material/science:")
-    if how == "steer" and steer == 0:
-        st.info("Steering by 0 changes nothing. Choose another number.")
+    if choice.is_nothing:
+        say_nothing_changes()
         return
     if not pressed:
         st.caption(_ABOUT)
         return
     found = measured(
         lambda stage: change_on(
-            run, text, sets[chosen], how=how, steer=steer, stage=stage
+            run, text, sets[chosen], how=choice.how, steer=choice.steer, stage=stage
         )
     )
     if found is not None:
         alone = chosen.startswith(_these(1))
         _show(found, label, alone=alone)
-        st.caption(f"Logits of the final classifier. Here {INTERVENTIONS[how]}.")
+        st.caption(f"Logits of the final classifier. Here {INTERVENTIONS[choice.how]}.")
 
 
 def strongest_names(explanation: dict[str, Any], label: str) -> list[str]:

@@ -17,6 +17,11 @@ from ui.charts.chart import chart
 from ui.neurons.patch import show_patch
 from ui.shell.measuring import measured
 from ui.shell.messages import escape
+from ui.state.intervention_fields import (
+    WAYS,
+    choose_intervention,
+    say_nothing_changes,
+)
 
 _ABOUT = (
     "A weight says what can be read in a neuron. Here the neuron is changed inside the "
@@ -25,13 +30,7 @@ _ABOUT = (
     "much."
 )
 PATCH = "patch"
-WAYS = {
-    "mean": "Set to the mean",
-    "zero": "Set to 0",
-    "resample": "Take from another text",
-    "steer": "Steer",
-    PATCH: "Patch one text",
-}
+_WAYS = {**WAYS, PATCH: "Patch one text"}
 
 
 def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
@@ -49,29 +48,17 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = sets[st.selectbox("Change", list(sets), key=f"inside_{place}")]
-        how = st.segmented_control(
-            "How",
-            list(WAYS),
-            default="mean",
-            required=True,
-            format_func=lambda name: WAYS[name],
-            key="inside_how",
-        )
-        steer = 0.0
-        if how == "steer":
-            steer = st.number_input(
-                "Standard deviations", -20.0, 20.0, 3.0, 1.0, key="inside_steer"
-            )
-        pressed = how != PATCH and st.button(
+        choice = choose_intervention(_WAYS, key="inside", steer=3.0)
+        pressed = choice.how != PATCH and st.button(
             "Measure", type="primary", icon=":material/science:"
         )
-    if how == PATCH:
+    if choice.how == PATCH:
         show_patch(run, chosen)
         return
-    if how == "steer" and steer == 0:
-        st.info("Steering by 0 changes nothing. Choose another number.")
+    if choice.is_nothing:
+        say_nothing_changes()
         return
-    asked = Asked(chosen, how, steer)
+    asked = Asked(chosen, choice.how, choice.steer)
     if not pressed and not is_measured(run, asked):
         st.caption(
             f"{_ABOUT} At most {READ_TEXTS} texts are read, once for these neurons and "
