@@ -1,11 +1,11 @@
-"""Runs of each recipe that tunes, cut short at their acts on disk, and resumed.
+"""Runs of each recipe, cut short at their acts on disk, and resumed.
 
     python -m benches faults --minutes 120
 
 A tiny run is killed, or its disk is full, at one act: opening a file to write, writing
 tensors, fsync, renaming, removing, making a folder. It is resumed, and its files are
-compared bit by bit with those of a run that nothing disturbed. The acts are tried in a
-shuffled order until the time is up. The table in docs/faults.md is rewritten.
+compared bit by bit with those of a run that nothing disturbed. Each recipe gets an
+equal share of the time. The table in docs/faults.md is rewritten.
 """
 
 import argparse
@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -27,6 +29,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
 RECIPES = (
+    "stc",
+    "spin",
+    "levels",
     "variability",
     "contrastive",
     "attention",
@@ -37,7 +42,15 @@ RECIPES = (
 SAID = {
     "kill": "the process ends at the act, as by SIGKILL",
     "full": "the act and all later writes say that the disk is full",
-    "chain": "one run is killed at kinds of acts, one after another",
+    "chain": "one run is killed at each kind of act, one after another",
+    "random": "one run is killed at acts by chance, again and again",
+}
+PHASES = {"sparse": "sparse half", "tune": "what follows"}
+NAMES = {
+    "levels": "hierarchy, frozen",
+    "hierarchy": "hierarchy, tuned",
+    "words": "hierarchy, words",
+    "two-stage": "attention, two-stage",
 }
 
 
@@ -74,62 +87,82 @@ class Campaigner:
         self.process.wait()
 
 
-def bench(minutes: float, recipes: Sequence[str]) -> Iterator[Row]:
-    until = time.monotonic() + 60 * minutes
+def bench(
+    minutes: float, recipes: Sequence[str], *, kills: int, jobs: int
+) -> Iterator[Row]:
     counts: dict[tuple[str, str, str], Row] = {}
+    share = 60 * minutes * jobs / len(recipes)
     with tempfile.TemporaryDirectory() as folder:
-        all_of = [Campaigner(name, Path(folder) / name) for name in recipes]
-        orders = list(shuffled(all_of))
-        for campaigner, *order in orders:
-            if time.monotonic() > until:
-                break
-            said = campaigner.order(*order)
-            fault, phase = (order[2], order[0]) if len(order) > 1 else ("chain", "tune")
-            key = (campaigner.recipe, phase, fault)
-            acts = campaigner.acts[phase]
-            row = counts.setdefault(
-                key,
-                {"bench": "faults", "case": ", ".join(key), "tried": 0, "failed": 0}
-                | {"acts": len(acts)},
-            )
-            row["tried"] += int(said.get("kills", 1))
-            row["failed"] += bool(said["wrong"])
-            if said["wrong"]:
-                sys.stderr.write(f"{said}\n")
-        for campaigner in all_of:
-            campaigner.close()
+        work = partial(try_recipe, Path(folder), seconds=share, kills=kills)
+        with ThreadPoolExecutor(jobs) as pool:
+            for rows in pool.map(work, recipes):
+                counts.update(rows)
     publish(counts)
     yield from counts.values()
 
 
-def shuffled(campaigners: Sequence[Campaigner]) -> Iterator[tuple]:
-    """The orders: a chain of each recipe, then one act of each in turn."""
-    yield from ((campaigner, "chain") for campaigner in campaigners)
-    queues = []
-    for campaigner in campaigners:
-        orders = [
-            (campaigner, phase, number, fault)
-            for phase, acts in campaigner.acts.items()
-            for number, (what, _) in enumerate(acts)
-            for fault in ("kill", "full")
-            if not (fault == "full" and what == "remove")
-        ]
-        random.Random(0).shuffle(orders)
-        queues.append(orders)
-    while any(queues):
-        for orders in queues:
-            if orders:
-                yield orders.pop()
+def try_recipe(
+    folder: Path, name: str, *, seconds: float, kills: int
+) -> dict[tuple[str, str, str], Row]:
+    """The row of each phase and fault of one recipe.
+
+    First comes a chain, then kills by chance until each phase has `kills` of them, then
+    one act after another, in a shuffled order, until the time is up.
+    """
+    counts: dict[tuple[str, str, str], Row] = {}
+    campaigner = Campaigner(name, folder / name)
+    until = time.monotonic() + seconds
+    for order in orders(campaigner.acts, counts, kills):
+        if time.monotonic() > until:
+            break
+        said = campaigner.order(*order)
+        phase, fault = {"chain": ("tune", "chain"), "random": (order[1], "random")}.get(
+            order[0], (order[0], order[-1])
+        )
+        case = ", ".join((name, phase, fault))
+        new: Row = {"bench": "faults", "case": case, "tried": 0, "failed": 0}
+        row = counts.setdefault((name, phase, fault), new)
+        row["tried"] += int(said.get("kills", 1))
+        row["runs"] = row.get("runs", 0) + 1
+        row["failed"] += bool(said["wrong"])
+        if said["wrong"]:
+            sys.stderr.write(f"{said}\n")
+    campaigner.close()
+    return counts
+
+
+def orders(
+    acts: Mapping[str, Sequence[Sequence[str]]],
+    counts: Mapping[tuple[str, str, str], Row],
+    kills: int,
+) -> Iterator[tuple]:
+    """What to try next; `counts` has what became of the orders before it."""
+    yield ("chain", "tune")
+    for seed in range(kills):
+        for phase in acts:
+            done = (row["tried"] for (_, *key), row in counts.items() if phase in key)
+            if sum(done) < kills:
+                yield ("random", phase, seed)
+    singles = [
+        (phase, number, fault)
+        for phase, of_phase in acts.items()
+        for number, (what, _) in enumerate(of_phase)
+        for fault in ("kill", "full")
+        if not (fault == "full" and what == "remove")
+    ]
+    random.Random(0).shuffle(singles)
+    yield from singles
 
 
 def publish(counts: dict[tuple[str, str, str], Row]) -> None:
     """Write the table between the marks of the page."""
     rows: list[Row] = [
         {
-            "run": recipe,
-            "phase": phase,
+            "run": NAMES.get(recipe, recipe),
+            "phase": PHASES[phase],
             "fault": SAID[fault],
             "tried": row["tried"],
+            "runs": row["runs"],
             "another result, or no resume": row["failed"],
         }
         for (recipe, phase, fault), row in sorted(counts.items())
@@ -145,8 +178,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one object a line")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--kills", type=int, default=100, help="in each phase")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    for row in bench(options.minutes, options.recipes):
+    how = {"kills": options.kills, "jobs": options.jobs}
+    for row in bench(options.minutes, options.recipes, **how):
         print(json.dumps(row) if options.json else row, flush=True)
 
 

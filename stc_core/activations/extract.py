@@ -31,6 +31,7 @@ from stc_core.activations.cost import (
 from stc_core.activations.forward import (
     PENDING,
     BatchBudget,
+    ForwardsElsewhere,
     ReadBatch,
     run_batches,
     token_ids,
@@ -210,6 +211,12 @@ def extract_features(
     wanted = _checked(backbone, list(columns.by_site))
     out = np.empty((len(texts), len(features)), np.float32)
     if not texts:
+        return out
+    other: ForwardsElsewhere | None = backbone.elsewhere
+    if other is not None and other.takes(len(texts)):
+        for read in other.features(backbone, texts, features):
+            out[read.rows] = read.value
+            progress(read.start + len(read.rows), len(texts))
         return out
     pick = _picker(backbone, columns)
     pending: deque[ReadBatch[HostCopy]] = deque()

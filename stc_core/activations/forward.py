@@ -5,17 +5,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import batch_stop, shards
 from stc_core.errors import MemoryShortage
 from stc_core.memory import release_memory
-from stc_core.types import PooledSite
+from stc_core.types import Feature, PooledSite
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 _BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
@@ -42,15 +43,50 @@ class ReadBatch(Generic[_T]):
     value: _T
 
 
+class ForwardsElsewhere(Protocol):
+    """Runs the forwards of a backbone in other processes, on the same batches."""
+
+    def takes(self, n_texts: int) -> bool:
+        """Whether so many texts are worth it."""
+        ...
+
+    def pooled(
+        self,
+        backbone: Backbone,
+        texts: Sequence[str],
+        wanted: Sequence[PooledSite],
+        *,
+        start: int = 0,
+    ) -> Iterator[ReadBatch[dict[PooledSite, Tensor]]]:
+        """Yield the pooled values of each batch, as `run_batches` reads them."""
+        ...
+
+    def features(
+        self, backbone: Backbone, texts: Sequence[str], features: Sequence[Feature]
+    ) -> Iterator[ReadBatch[np.ndarray]]:
+        """Yield the values of single neurons, a column for each of the features."""
+        ...
+
+
 class BatchBudget:
-    """The size limits of a batch; halved if the device runs out of memory."""
+    """The size limits of a batch; halved if the device runs out of memory.
+
+    `device` is the type of the one that runs the batches; None: that of the backbone.
+    """
 
     def __init__(
-        self, backbone: Backbone, wanted: Sequence[PooledSite], budget: int | None
+        self,
+        backbone: Backbone,
+        wanted: Sequence[PooledSite],
+        budget: int | None,
+        *,
+        device: str | None = None,
     ) -> None:
-        row_bytes = 4 * sum(backbone.widths[site] for site, _ in wanted)
-        self.tokens = budget or for_device(backbone, TOKEN_BUDGET)
-        self.texts = max(1, for_device(backbone, _BLOCK_BYTES) // row_bytes)
+        device = device or backbone.device.type
+        self.row_bytes = 4 * sum(backbone.widths[site] for site, _ in wanted)
+        self.tokens = budget or TOKEN_BUDGET.get(device, TOKEN_BUDGET["cpu"])
+        block_bytes = _BLOCK_BYTES.get(device, _BLOCK_BYTES["cpu"])
+        self.texts = max(1, block_bytes // self.row_bytes)
         self.notes: list[str] = []
 
     def halve(self, n_texts: int, length: int) -> None:
@@ -83,8 +119,13 @@ def run_batches(
 
     `read` runs a batch, by default `backbone.pooled`. The next shard is tokenised
     meanwhile. After a large shard, memory that its batches left in the heap is returned
-    to the system.
+    to the system. Without `read`, the forwards of many texts may be done `elsewhere`.
     """
+    other: ForwardsElsewhere | None = None if read else backbone.elsewhere
+    if other is not None and other.takes(len(texts)):
+        for batch in other.pooled(backbone, texts, wanted, start=start):
+            yield ReadBatch(batch.start, batch.rows, make(batch.value))
+        return
     read = read or partial(backbone.pooled, wanted=wanted)
     remaining = [shard for shard in shards(len(texts)) if shard.stop > start]
     tokenise = lambda shard: token_ids(backbone, texts[shard])  # noqa: E731

@@ -64,6 +64,7 @@ class Backbone:
     encoder's, and the decoder reads the same text shifted right by one token.
     """
 
+    elsewhere: Any = None  # what runs forwards of many texts; None: this process
     _loaded = False  # True if loaded by a name, which can load it again
 
     def __init__(

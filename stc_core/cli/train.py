@@ -1,5 +1,6 @@
 """The commands that do a run: train, shrink, resume, work."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from stc_core.cli.common import (
     config_of,
+    engine_of,
     open_run,
     options_named,
     print_json,
@@ -19,6 +21,7 @@ from stc_core.cli.options import (
     AsJson,
     AttentionOptions,
     ColumnOptions,
+    EngineOptions,
     HierarchyOptions,
     Out,
     Overwrite,
@@ -32,6 +35,7 @@ from stc_core.cli.options import (
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.reading.hub_table import is_hub_table
 from stc_core.data.reading.pipes import is_stream, source_name
+from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
 from stc_core.runs.environment import (
     changed_tables,
@@ -68,6 +72,7 @@ def train(
     tuning: TuningOptions,
     hierarchy: HierarchyOptions,
     attention: AttentionOptions,
+    engine: EngineOptions,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier on a table and keep the result as a run.
@@ -80,15 +85,11 @@ def train(
     if data is None and config is None:
         raise StcError("argument DATA", expected="a table, or --config", got="neither")
     where = {"path": data, **test, **columns}
+    on_engine = engine_of(engine)
     wanted = config_of(where, settings, name=name, file=config)
     if config is not None:
         _tell_changes(Path(config))
-    _begin(
-        wanted,
-        out,
-        overwrite=overwrite,
-        as_json=as_json,
-    )
+    _begin(wanted, out, overwrite=overwrite, engine=on_engine, as_json=as_json)
 
 
 def _tell_changes(source: Path) -> None:
@@ -150,14 +151,23 @@ def shrink(
     _begin(config, out, overwrite=overwrite, as_json=as_json)
 
 
-def resume(run: RunFolder, *, as_json: AsJson = False) -> None:
+@spread_options
+def resume(run: RunFolder, *, engine: EngineOptions, as_json: AsJson = False) -> None:
     """Continue a run that was interrupted; what is on disk is not done again.
 
     Activations continue where they stopped, a tuning after its last finished epoch.
     """
+    on_engine = engine_of(engine)
     opened = open_run(run)
     terminate_as_interrupt()
-    _work(opened.folder, opened.config, again=True, as_json=as_json)
+    with engine_forwards(on_engine) as elsewhere:
+        _work(
+            opened.folder,
+            opened.config,
+            again=True,
+            elsewhere=elsewhere,
+            as_json=as_json,
+        )
 
 
 def work(folder: str) -> None:
@@ -169,7 +179,12 @@ def work(folder: str) -> None:
 
 
 def _begin(
-    config: RunConfig, out: str | None, *, overwrite: bool, as_json: bool
+    config: RunConfig,
+    out: str | None,
+    *,
+    overwrite: bool,
+    engine: EngineConfig | None = None,
+    as_json: bool,
 ) -> None:
     """Do a new run in the folder `out`, or in a new folder of the runs folder."""
     from stc_core.runs.processes import jobs
@@ -183,15 +198,33 @@ def _begin(
         if before and (is_stream(before) or is_hub_table(before)):
             typer.echo(f"{source_name(before)} is kept as {after}", err=True)
     terminate_as_interrupt()
-    folder = jobs.new_folder(config) if out is None else Path(out)
-    with jobs.prepared_folder(folder, overwrite=overwrite) as folder:
-        _work(folder, config, as_json=as_json)
+    with engine_forwards(engine) as elsewhere:
+        folder = jobs.new_folder(config) if out is None else Path(out)
+        with jobs.prepared_folder(folder, overwrite=overwrite) as folder:
+            _work(folder, config, elsewhere=elsewhere, as_json=as_json)
+
+
+def engine_forwards(engine: EngineConfig | None) -> AbstractContextManager[Any]:
+    """A context with what runs the forwards of a training; None for this process."""
+    if engine is None:
+        return nullcontext()
+    from stc_core.engine import sharded_forwards
+
+    return sharded_forwards.forwards_on(engine)
 
 
 def _work(
-    folder: Path, config: Any, *, again: bool = False, as_json: bool = False
+    folder: Path,
+    config: Any,
+    *,
+    again: bool = False,
+    elsewhere: Any = None,
+    as_json: bool = False,
 ) -> None:
-    """Do the run in this process, and print its progress and its result."""
+    """Do the run in this process, and print its progress and its result.
+
+    `elsewhere` runs the forwards of its texts.
+    """
     from stc_core.cli import console
     from stc_core.runs.ownership import owned
     from stc_core.runs.processes import jobs, queue
@@ -204,7 +237,9 @@ def _work(
         with (
             queue.advance_at_end(),
             console.PhaseBar() as bar,
-            RunWriter(folder, config, on_status=bar.show) as writer,
+            RunWriter(
+                folder, config, on_status=bar.show, elsewhere=elsewhere
+            ) as writer,
         ):
             try:
                 run = _train(writer.config, writer)

@@ -1,13 +1,14 @@
 """Shards to a store by any engine: only those that are not there yet are computed."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from stc_core.engine.local import fill_here
-from stc_core.engine.on_ray import fill_on_ray
+from stc_core.engine.local import workers_here
+from stc_core.engine.on_ray import workers_on_ray
 from stc_core.engine.settings import EngineConfig
 from stc_core.engine.shard_store import ShardStore
-from stc_core.engine.shards import FinishedShard, Shard, ShardWork, shard_key
+from stc_core.engine.shards import DoShards, Shard, ShardWork, shard_key
 from stc_core.errors import StcError
 from stc_core.paths import shards_folder
 from stc_core.types import Progress, silent
@@ -40,6 +41,15 @@ def check_engine(config: EngineConfig) -> None:
             )
 
 
+def open_workers(
+    work: ShardWork, store: ShardStore, config: EngineConfig
+) -> AbstractContextManager[DoShards]:
+    """A context with workers of the engine, which do shards until it ends."""
+    if config.engine == "ray":
+        return workers_on_ray(work, store, config)
+    return workers_here(work, store, workers=config.workers or 1)
+
+
 def fill(
     work: ShardWork,
     shards: Iterable[Shard],
@@ -56,12 +66,9 @@ def fill(
     check_engine(config)
     known, count = store.keys(), _Count(progress)
     missing = count.missing(work, shards, known)
-    if config.engine == "ray":
-        finished: Iterator[FinishedShard] = fill_on_ray(work, missing, store, config)
-    else:
-        finished = fill_here(work, missing, store, workers=config.workers or 1)
-    for shard in finished:
-        count.add(shard.key, shard.n_texts)
+    with open_workers(work, store, config) as do:
+        for shard in do(missing):
+            count.add(shard.key, shard.n_texts)
     return Filled(count.n_texts, count.n_shards, count.n_known, frozenset(count.keys))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from stc_core.engine.settings import EngineConfig
 from stc_core.engine.shard_store import ShardStore
 from stc_core.engine.shard_worker import ShardWorker, WorkerFacts
-from stc_core.engine.shards import FinishedShard, Shard, ShardWork
+from stc_core.engine.shards import DoShards, FinishedShard, Shard, ShardWork
 from stc_core.errors import StcError
 from stc_core.installation.extras import require_extra
 from stc_core.runs.environment import versions_of
@@ -37,15 +37,21 @@ def fill_on_ray(
     """Do the shards on Ray, and yield each that is finished, in any order.
 
     Memory does not grow with their number: a shard is read when a worker has room for
-    it. A Ray that this program has started already is used, else that at the address,
-    else one is started here. Workers that find no place in the cluster are not waited
-    for. StcError if workers cannot do the work, or if none begins in BEGIN_S.
+    it. Workers that find no place in the cluster are not waited for. StcError if
+    workers cannot do the work, or if none begins in BEGIN_S.
     """
-    require_extra("ray")
+    with workers_on_ray(work, store, config) as do:
+        yield from do(shards)
 
-    with _connected(config.address), _probed(store) as probe:
+
+@contextmanager
+def workers_on_ray(
+    work: ShardWork, store: ShardStore, config: EngineConfig
+) -> Iterator[DoShards]:
+    """Inside, workers on Ray do the shards of one call after another."""
+    with connected(config.address), _probed(store) as probe:
         with _workers(work, store, config) as workers:
-            yield from _Flights(workers, probe, store.url).all(iter(shards))
+            yield _Flights(workers, probe, store.url).all
 
 
 @contextmanager
@@ -59,8 +65,13 @@ def _probed(store: ShardStore) -> Iterator[str]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Inside, this process is connected to Ray."""
+def connected(address: str | None) -> Iterator[None]:
+    """Inside, this process is connected to Ray.
+
+    A Ray that this program has started already is used, else that at the address, else
+    one is started here. StcError if Ray is not installed, or does not answer.
+    """
+    require_extra("ray")
     import ray
 
     if ray.is_initialized():
@@ -242,9 +253,12 @@ class _Flights:
         self._loads = Counter[int]()
         self._unreached = Counter[object]()
 
-    def all(self, remaining: Iterator[Shard]) -> Iterator[FinishedShard]:
-        """Yield every shard that is finished, once."""
-        undone: dict[int, Shard] = {}
+    def all(self, shards: Iterable[Shard]) -> Iterator[FinishedShard]:
+        """Yield every shard that is finished, once.
+
+        It may be called again; no number of a shard may come a second time.
+        """
+        remaining, undone = iter(shards), dict[int, Shard]()
         exhausted = False
         while True:
             while not exhausted and (worker := self._free(ON_THE_WAY)) is not None:

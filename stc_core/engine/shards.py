@@ -49,6 +49,10 @@ class FinishedShard(NamedTuple):
     broken: Mapping[int, str]
 
 
+DoShards = Callable[[Iterable[Shard]], Iterator[FinishedShard]]
+"""Does shards on open workers; yields each that is finished, in any order."""
+
+
 def with_about(result: pa.Table, about: Mapping[str, Any]) -> pa.Table:
     """The result with facts of its texts, of which `broken` must be one."""
     known = result.schema.metadata or {}

@@ -10,17 +10,18 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from stc_core.activations.extract import extract_features
 from stc_core.activations.forward import BatchBudget, run_batches
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.labelling.sound_texts import read_sound
 from stc_core.classifiers.labelling.text_labels import label_texts
 from stc_core.classifiers.loading import open_classifier
-from stc_core.engine.results import activations_table, labels_table
+from stc_core.engine.results import activations_table, labels_table, values_table
 from stc_core.engine.shards import ReadShard
 from stc_core.errors import StcError
 from stc_core.files import hash_file
-from stc_core.types import PooledSite
+from stc_core.types import Feature, PooledSite
 
 
 class LabellingWork(NamedTuple):
@@ -119,6 +120,10 @@ class ReadingWork(NamedTuple):
 
     def open(self) -> ReadShard:
         """Load the backbone; StcError if this name has other weights here."""
+        return partial(_read_shard, self.load(), self.wanted)
+
+    def load(self) -> Backbone:
+        """The backbone; StcError if this name has other weights here."""
         backbone = Backbone.load(
             self.name, device=self.device, dtype=self.dtype, max_length=self.max_length
         )
@@ -129,7 +134,48 @@ class ReadingWork(NamedTuple):
                 got=f"weights of identity {backbone.identity[:12]}",
                 remedy="Give all workers the same model.",
             )
-        return partial(_read_shard, backbone, self.wanted)
+        return backbone
+
+
+class FeaturesWork(NamedTuple):
+    """Reads single neurons of texts, with the backbone of `reading`."""
+
+    reading: ReadingWork
+    features: tuple[Feature, ...]
+
+    @classmethod
+    def of(
+        cls,
+        backbone: Backbone,
+        features: Sequence[Feature],
+        *,
+        device: str,
+        threads: int,
+    ) -> "FeaturesWork":
+        """The work of reading these neurons with this backbone."""
+        sites = [PooledSite(site, pooling) for site, pooling, _ in features]
+        reading = ReadingWork.of(backbone, sites, device=device, threads=threads)
+        return cls(reading, tuple(features))
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return ("features", ",".join(map(str, self.features)), *self.reading.identity)
+
+    @property
+    def threads(self) -> int:
+        return self.reading.threads
+
+    def open(self) -> ReadShard:
+        """Load the backbone; StcError if this name has other weights here."""
+        return partial(_read_features, self.reading.load(), self.features)
+
+
+def _read_features(
+    backbone: Backbone, features: Sequence[Feature], texts: Sequence[str]
+) -> pa.Table:
+    read = partial(extract_features, backbone, features=features)
+    values, broken = read_sound(read, texts, backbone)
+    return values_table(values, broken)
 
 
 def _read_shard(

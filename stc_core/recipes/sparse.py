@@ -166,6 +166,7 @@ def _fit_inputs(
             writer.note(found.message)
     writer.phase("load", message=settings.backbone)
     backbone = classifier.load_backbone(progress=writer.progress)
+    backbone.elsewhere = writer.elsewhere
     wanted = classifier.wanted(backbone)
     for note in backbone.notes:
         writer.note(note)

@@ -50,6 +50,7 @@ class RunWriter:
     It owns the folder until it finishes, or until the end of its context, which sets
     the state "failed" or "cancelled" after an exception. StcError if it has an owner.
     `on_status` is called with a copy of the new status, a few times a second at most.
+    `elsewhere` runs the forwards of the training, see `Backbone.elsewhere`.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class RunWriter:
         config: RunConfig,
         *,
         on_status: Callable[[Status], None] | None = None,
+        elsewhere: Any = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder, self.elsewhere = Path(folder), elsewhere
         self._lock: FileLock | None = own(self.folder)
         me = Worker.current()
         self.status = new_status("running")

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stc_core.backbone.loading.hub import resolve
 from stc_core.config import RunConfig
@@ -35,15 +36,16 @@ def train_sweep(
     *,
     on_begin: Begin = ignore_begin,
     on_status: Callable[[Status], None] | None = None,
+    elsewhere: Any = None,
 ) -> Path:
     """Train the runs of `sweep` that are not done, here; return its folder.
 
     Each is an ordinary run in the runs folder. A run that was cut off goes on where it
     was, and one that failed is tried again. One that fails costs its own row: its
     status says why, and the next one begins. Both tables of the sweep are written
-    again after each run. StcError, and an end in the middle, for a disk that is full,
-    for another process that works on the sweep, and for what `check_backbones` and
-    `keep_sweep` refuse.
+    again after each run. `elsewhere` runs the forwards of the trainings. StcError, and
+    an end in the middle, for a disk that is full, for another process that works on the
+    sweep, and for what `check_backbones` and `keep_sweep` refuse.
     """
     check_backbones(sweep)
     folder = keep_sweep(sweep)
@@ -55,7 +57,7 @@ def train_sweep(
             check_room(folder)
             on_begin(place, name, config)
             try:
-                _train(run_folder, config, on_status)
+                _train(run_folder, config, on_status, elsewhere)
             except Exception:  # its status has the reason, and the trace of a bug
                 if not (run_folder / RunFile.STATUS).is_file():
                     raise
@@ -87,7 +89,10 @@ def check_room(folder: Path) -> None:
 
 
 def _train(
-    folder: Path, config: RunConfig, on_status: Callable[[Status], None] | None
+    folder: Path,
+    config: RunConfig,
+    on_status: Callable[[Status], None] | None,
+    elsewhere: Any,
 ) -> None:
     """Do the run in `folder`, or what is left of it."""
     from stc_core.recipes import registry
@@ -98,7 +103,9 @@ def _train(
             config = jobs.claim(folder, by=Worker.current()).config
         else:
             jobs.check_vacant(folder)
-        with RunWriter(folder, config, on_status=on_status) as writer:
+        with RunWriter(
+            folder, config, on_status=on_status, elsewhere=elsewhere
+        ) as writer:
             registry.train(writer.config, writer)
 
 

@@ -7,16 +7,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.faults.shard_works import LengthWork, contents, shards_of_texts
+from helpers.models.tiny import TEXTS as MODEL_TEXTS
+from helpers.models.tiny import saved_tiny
+from stc_core.activations.extract import extract, extract_features
+from stc_core.backbone.backbone import Backbone
 from stc_core.engine import on_ray
 from stc_core.engine.local import fill_here
 from stc_core.engine.on_ray import check_facts, fill_on_ray
 from stc_core.engine.settings import EngineConfig
 from stc_core.engine.shard_store import ShardStore
 from stc_core.engine.shard_worker import WorkerFacts
+from stc_core.engine.sharded_forwards import ShardedForwards
 from stc_core.errors import StcError
+from stc_core.types import Feature, PooledSite
 
 WITHOUT = find_spec("ray") is None
 needs_ray = pytest.mark.skipif(
@@ -157,3 +164,22 @@ def test_an_address_that_does_not_answer():
         port = unused.getsockname()[1]
         with pytest.raises(StcError, match=r"a cluster that answers.*ray start --head"):
             on_ray._check_answer(f"127.0.0.1:{port}")
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+def test_forwards_of_a_training_are_the_same_to_the_bit(tmp_path, cluster, own_home):
+    backbone = Backbone.load(str(saved_tiny(tmp_path / "m")), device="cpu")
+    texts = [f"{text} {n}" for n in range(5) for text in MODEL_TEXTS]
+    wanted = [PooledSite.parse("resid.1.mean")]
+    here = extract(backbone, texts, wanted, folder=tmp_path / "here")
+    with ShardedForwards(RAY.changed(workers=1)) as forwards:
+        backbone.elsewhere = forwards
+        there = extract(backbone, texts, wanted, folder=tmp_path / "there")
+        features = [Feature(*wanted[0], 3)]
+        column = extract_features(backbone, texts, features)[:, 0]
+    np.testing.assert_array_equal(there.read(wanted[0]), here.read(wanted[0]))
+    backbone.elsewhere = None
+    np.testing.assert_array_equal(
+        column, extract_features(backbone, texts, features)[:, 0]
+    )

@@ -7,6 +7,7 @@ import typer
 
 from stc_core.cli.common import (
     config_of,
+    engine_of,
     options_named,
     print_json,
     spread_options,
@@ -16,13 +17,14 @@ from stc_core.cli.options import (
     AsJson,
     AttentionOptions,
     ColumnOptions,
+    EngineOptions,
     HierarchyOptions,
     SettingOptions,
     Table,
     TestOption,
     TuningOptions,
 )
-from stc_core.cli.train import training_settings
+from stc_core.cli.train import engine_forwards, training_settings
 from stc_core.config import SETTING_PARTS, TrainConfig
 from stc_core.sweeps.axes import SWEEP_AXES, parse_seeds
 
@@ -66,6 +68,7 @@ def sweep(
     tuning: TuningOptions,
     hierarchy: HierarchyOptions,
     attention: AttentionOptions,
+    engine: EngineOptions,
     as_json: AsJson = False,
 ) -> None:
     """Train every combination of settings that are given several times.
@@ -79,6 +82,7 @@ def sweep(
     from stc_core.sweeps.table import runs_frame, settings_frame
     from stc_core.sweeps.work import train_sweep
 
+    on_engine = engine_of(engine)
     values: dict[str, list[Any]] = {
         n: training.pop(n) for n in SWEEP_AXES if n in training
     }
@@ -89,8 +93,13 @@ def sweep(
     where = {"path": data, **test, **columns}
     planned = _planned(config_of(where, settings, file=config), values, name)
     terminate_as_interrupt()
-    with tables.SweepProgress(len(planned.runs)) as bar:
-        folder = train_sweep(planned, on_begin=bar.begin, on_status=bar.show)
+    with (
+        engine_forwards(on_engine) as elsewhere,
+        tables.SweepProgress(len(planned.runs)) as bar,
+    ):
+        folder = train_sweep(
+            planned, on_begin=bar.begin, on_status=bar.show, elsewhere=elsewhere
+        )
     kept = read_sweep(folder)
     runs = runs_frame(kept)
     by_setting = settings_frame(kept, runs)

@@ -1,4 +1,4 @@
-"""A tiny run of each recipe that tunes, cut short at an act on disk and resumed.
+"""A tiny run of each recipe, cut short at an act on disk and resumed.
 
 Each process is forked from one that has imported everything and has computed nothing.
 """
@@ -6,11 +6,13 @@ Each process is forked from one that has imported everything and has computed no
 import gc
 import json
 import os
+import random
 import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ from stc_core.recipe_settings import (
     TuneConfig,
 )
 from stc_core.recipes import registry
+from stc_core.runs.layout import RunFile
 from stc_core.runs.processes import jobs
 from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run import Run
@@ -69,6 +72,15 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """The settings of each kind of run that tunes."""
+FROZEN: dict[str, dict[str, Any]] = {
+    "stc": {"recipe": "stc"},
+    "spin": {"recipe": "stc", "preset": "spin"},
+    "levels": {
+        "recipe": "hierarchy",
+        "hierarchy": HierarchyConfig(heads="class"),
+    },
+}
+"""The settings of kinds of run that leave the language model as it is."""
 ROWS = 80
 """Of the table: two batches are learned from in an epoch."""
 _TIMES = ("seconds", "peak_bytes", "created", "ms_per_text", "cached")
@@ -89,8 +101,8 @@ class Campaign:
     """The runs of one recipe below `folder`, and their undisturbed result.
 
     A run has two phases: "sparse", from nothing to the end of the sparse half, and
-    "tune", all that follows. A run that is cut short in the second begins as a copy of
-    one that has done the first.
+    "tune", all that follows, whether it tunes or not. A run that is cut short in the
+    second begins as a copy of one that has done the first.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -156,6 +168,32 @@ class Campaign:
                 return f"{act}: {wrong}"
         return self._finished(folder)
 
+    def try_at_random(self, phase: str, seed: int) -> tuple[int, str]:
+        """Cut one run short at acts drawn by chance, and resume it each time.
+
+        Ends when a draw lies behind the end of the phase. Gives the number of kills and
+        what is wrong at the end; empty if the result is that of a run that nothing
+        disturbed.
+        """
+        draw = random.Random(f"{self.name} {phase} {seed}")
+        folder, n_acts = self._begun("random", phase), len(self.acts[phase])
+        kills = 0
+        while not self._has_done(folder, phase):
+            at = draw.randrange(n_acts)
+            said = self._forked(partial(self._go_on, folder, at))
+            if said.status == 0:
+                break
+            if said.status != KILLED:
+                return kills, f"failed before kill {kills + 1}: {said.last}"
+            kills += 1
+        return kills, self._finished(folder)
+
+    def _has_done(self, folder: Path, phase: str) -> bool:
+        """Whether the kills of a phase have gone beyond it."""
+        if phase != "sparse" or not (folder / RunFile.CONFIG).is_file():
+            return False
+        return bool(len(RunStages(folder, Run(folder).config)))
+
     def kinds(self) -> list[Act]:
         """Each kind of act of "tune" that changes what a reader finds, once.
 
@@ -178,12 +216,7 @@ class Campaign:
 
     def _cut(self, folder: Path, at: int | Act, fault: str) -> str:
         """Go on with the run, and cut it short; gives what is wrong then."""
-
-        def work() -> None:
-            Injector([folder], at=at, fault=fault).install()
-            self._resume(folder)
-
-        said = self._forked(work)
+        said = self._forked(partial(self._go_on, folder, at, fault))
         if said.status == 0:
             return "the fault was not noticed"
         if fault == "kill" and said.status != KILLED:
@@ -191,6 +224,11 @@ class Campaign:
         if fault == "full" and "StcError" not in said.last:
             return f"no sentence: {said.last}"
         return ""
+
+    def _go_on(self, folder: Path, at: int | Act, fault: str = "kill") -> None:
+        """Go on with the run until the act, or to its end; in a process of its own."""
+        Injector([folder], at=at, fault=fault).install()
+        self._resume(folder)
 
     def _finished(self, folder: Path) -> str:
         """Resume the run to its end; gives what is wrong with the result."""
@@ -256,7 +294,7 @@ class _Said(NamedTuple):
 
 
 def _config(name: str, folder: Path) -> RunConfig:
-    settings = RECIPES[name]
+    settings = {**RECIPES, **FROZEN}[name]
     depth = 2 if settings["recipe"] == "hierarchy" else 1
     if name == "words":
         base = saved_lm(folder / "base")
@@ -341,8 +379,9 @@ def main(arguments: Sequence[str]) -> None:
     RECIPE FOLDER orders
     all
 
-    The last but one reads what to try from stdin, a JSON list a line: ["chain"] or a
-    phase, the number of an act and a fault. It first tells the acts of each phase. The
+    The last but one reads what to try from stdin, a JSON list a line: ["chain"], or
+    ["random"], a phase and a seed, or a phase, the number of an act and a fault. It
+    first tells the acts of each phase. The
     last reads from there arguments as above, a JSON list a line, and tells null after
     what it tells of each: to import everything takes longer than many a try.
     """
@@ -361,15 +400,23 @@ def main(arguments: Sequence[str]) -> None:
     if phase == "orders":
         tell(campaign.acts)
         for line in sys.stdin:
-            order = json.loads(line)
-            is_chain = order == ["chain"]
-            tell(chain(campaign) if is_chain else campaign.try_at(*order)._asdict())
+            tell(obey(campaign, *json.loads(line)))
         return
     fault, *wanted = more
     for number in chosen(campaign.acts[phase], wanted):
         if fault == "full" and campaign.acts[phase][number].what == "remove":
             continue  # a full disk keeps nobody from removing
         tell(campaign.try_at(phase, number, fault)._asdict())
+
+
+def obey(campaign: Campaign, what: str, *more: Any) -> dict[str, Any]:
+    """What became of an order, see `main`."""
+    if what == "chain":
+        return chain(campaign)
+    if what == "random":
+        kills, wrong = campaign.try_at_random(*more)
+        return {"recipe": campaign.name, "kills": kills, "wrong": wrong}
+    return campaign.try_at(what, *more)._asdict()
 
 
 def chain(campaign: Campaign, every: int = 1) -> dict[str, Any]:
