@@ -1,6 +1,7 @@
 """The engine of one machine: shards in this process, or in several processes."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -8,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context, parent_process
+from types import ModuleType
 
 from stc_core.engine.shard_store import ShardStore
 from stc_core.engine.shard_worker import ShardWorker
@@ -90,7 +92,9 @@ class _Pool:
                 free = self._workers * QUEUED - len(begun)
                 again.extend(islice(remaining, max(0, free - len(again))))
                 for shard in again[:free]:
-                    begun[self._open().submit(_do_shard, shard)] = shard
+                    with _main_hidden():
+                        future = self._open().submit(_do_shard, shard)
+                    begun[future] = shard
                     again.remove(shard)
                 if not begun:
                     return
@@ -110,6 +114,21 @@ class _Pool:
                 initargs=self._given,
             )
         return self._processes
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Inside, a process that starts does not run the file of the program first.
+
+    A worker needs nothing of it, and a script that is not guarded by
+    `if __name__ == "__main__"` would begin its work once more in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _open_worker(work: ShardWork, store: ShardStore) -> None:

@@ -34,7 +34,7 @@ from stc_core.export.licence import copy_licence, licence_note, licence_of
 from stc_core.files import read_json, write_json
 from stc_core.runs.annotations import read_about
 from stc_core.runs.environment import without_folders, write_environment
-from stc_core.runs.layout import RunFile
+from stc_core.runs.layout import OF_ROWS, RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import backbone_name
 from stc_core.runs.status import new_status
@@ -55,19 +55,6 @@ _NUMBERS = (
     RunFile.STABILITY,
 )
 """Files without a text, and without a value for each row of the data."""
-_ROWS = (
-    RunFile.CORPUS,
-    RunFile.GUESSES,
-    RunFile.SALIENCE,
-    RunFile.PROBE_WEIGHTS,
-    RunFile.ACTIVATIONS,
-    RunFile.PREDICTIONS,
-    RunFile.FOLD_HEADS,
-    RunFile.FOLD_WORDS,
-    RunFile.BASELINES,
-    RunFile.REPLIES,
-)
-"""Files with texts or rows, and those that are useful only beside them."""
 _MOST_TRIED = 24
 _TRIED = (
     "yes",
@@ -91,7 +78,7 @@ def write_portable(run: Run, folder: Path, *, texts: bool) -> KeptBlocks:
     judges = [head.layer for head in run.fold_heads] if texts else []
     top = max([classifier.top_layer, *judges])
     portable, why_whole = _write_model(run, classifier, folder, top)
-    for name in (*_NUMBERS, *(_ROWS if texts else ())):
+    for name in (*_NUMBERS, *(OF_ROWS if texts else ())):
         if run.has(name):
             shutil.copyfile(run.folder / name, folder / name)
     _write_records(run, folder, texts=texts)

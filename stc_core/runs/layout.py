@@ -40,6 +40,22 @@ class RunFile(StrEnum):
     METRICS = "metrics.json"  # scores, baselines, costs, times
 
 
+OF_ROWS = (
+    RunFile.CORPUS,
+    RunFile.GUESSES,
+    RunFile.SALIENCE,
+    RunFile.PROBE_WEIGHTS,
+    RunFile.ACTIVATIONS,
+    RunFile.PREDICTIONS,
+    RunFile.FOLD_HEADS,
+    RunFile.FOLD_WORDS,
+    RunFile.BASELINES,
+    RunFile.REPLIES,
+)
+"""Files with texts or rows, and those that are useful only beside them.
+
+A run that came without its texts has none of them.
+"""
 SPARSE = (
     RunFile.SALIENCE,
     RunFile.PROBE_WEIGHTS,

@@ -20,7 +20,7 @@ from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
 from stc_core.runs.environment import RunEnvironment, read_environment
-from stc_core.runs.layout import SPARSE, RunFile
+from stc_core.runs.layout import OF_ROWS, SPARSE, RunFile
 from stc_core.runs.processes.worker import Worker
 from stc_core.runs.run_frames import MissingFile, RunFrames
 from stc_core.runs.run_summary import (
@@ -311,7 +311,7 @@ class Run(RunFrames):
                     "probes and no sparse classifier: its own takes that place",
                     remedy="Train with the recipe stc.",
                 )
-            if state == "done" and not self.has(RunFile.CORPUS):
+            if state == "done" and name in OF_ROWS and not self.has(RunFile.CORPUS):
                 raise MissingFile(
                     f"run {str(self.folder)!r} has no {name}",
                     expected="a run with its texts",
