@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from benches.measure import Row, show
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import find_upload
-from stc_core.recipes import registry, sparse
+from stc_core.recipes import comparisons, registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -36,7 +36,7 @@ WAIT_S = 60.0
 
 def small(folder: Path) -> Run:
     """A run of some of the sample, in `folder`; no baselines."""
-    sparse.baselines_of = lambda *_, **__: {}
+    comparisons.baselines_of = lambda *_, **__: {}
     table = folder.parent / "texts.csv"
     sample = pd.read_csv(find_upload("sample").path, nrows=N_FIT)
     sample[["text", "topic"]].to_csv(table, index=False)

@@ -34,7 +34,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.base import open_base
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
-from stc_core.recipes import registry, sparse
+from stc_core.recipes import comparisons, registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -47,7 +47,7 @@ Predict = Callable[[list[str]], object]
 
 def trained(folder: Path, depth: int) -> Run:
     """A small run that may read `depth` layers; no baselines."""
-    sparse.baselines_of = lambda *_, **__: {}
+    comparisons.baselines_of = lambda *_, **__: {}
     source = Path(os.environ.get("STC_BENCH_DATA", DATA)) / SET / "train.csv"
     table = folder / "texts.csv"
     pd.read_csv(source, nrows=N_FIT, keep_default_na=False).to_csv(table, index=False)

@@ -56,11 +56,11 @@ def short_texts(n: int, home: Path) -> dict[str, str]:
 def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> Row:
     """What a training on `n` texts took; runs in a fresh process."""
     from stc_core.config import DataConfig, RunConfig, TrainConfig
-    from stc_core.recipes import registry, sparse
+    from stc_core.recipes import comparisons, registry
     from stc_core.runs.writer import RunWriter
 
     if not baselines:
-        sparse.baselines_of = lambda *_, **__: {}
+        comparisons.baselines_of = lambda *_, **__: {}
     with tempfile.TemporaryDirectory() as name:
         os.environ["STC_HOME"] = name
         paths = make(n, Path(name))

@@ -37,11 +37,13 @@ from stc_core.data.reading.hub_table import is_hub_table
 from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
+from stc_core.files import read_json
 from stc_core.runs.environment import (
     changed_tables,
     changed_versions,
     read_environment,
 )
+from stc_core.runs.layout import RunFile
 
 
 @spread_options
@@ -175,7 +177,7 @@ def work(folder: str) -> None:
     from stc_core.runs.processes import jobs
 
     terminate_as_interrupt()
-    jobs.work(folder, _train)
+    jobs.work(folder, _train_queued)
 
 
 def _begin(
@@ -253,6 +255,14 @@ def _work(
         return
     console.show_result(run)
     console.show_next(run, program=program())
+
+
+def _train_queued(config: Any, writer: Any) -> Any:
+    """Train on the engine that the run was queued with, if it was."""
+    path = writer.folder / RunFile.ENGINE
+    engine = EngineConfig(**read_json(path)) if path.is_file() else None
+    with engine_forwards(engine) as writer.elsewhere:
+        return _train(config, writer)
 
 
 def _train(config: Any, writer: Any) -> Any:

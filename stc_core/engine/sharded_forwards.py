@@ -49,12 +49,13 @@ class ShardedForwards:
         self._engine, self._crew = ExitStack(), ExitStack()
         self._of: tuple[object, ...] | None = None
         self._do: DoShards | None = None
-        self._made = 0
+        self._made, self._is_open = 0, False
         self._unread = set[str]()
 
     def __enter__(self) -> "ShardedForwards":
         if self._config.engine == "ray":
             self._engine.enter_context(connected(self._config.address))
+        self._is_open = True
         return self
 
     def __exit__(
@@ -63,14 +64,15 @@ class ShardedForwards:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_open = False
         self._crew.close()
         self._engine.close()
         if self._config.shard_store is None:
             self._store.remove(self._unread)
 
     def takes(self, n_texts: int) -> bool:
-        """Whether so many texts are worth it."""
-        return n_texts >= LEAST_TEXTS
+        """Whether so many texts are worth it, as long as the context lasts."""
+        return self._is_open and n_texts >= LEAST_TEXTS
 
     def pooled(
         self,

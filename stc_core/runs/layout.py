@@ -11,6 +11,7 @@ class RunFile(StrEnum):
     STATUS = "status.json"  # how far the run is
     WORKER = "worker.json"  # the process that works on it
     EXPECTED = "expected.json"  # the seconds that each phase was foretold
+    ENGINE = "engine.json"  # the workers that its forward passes are run by
     LOG = "log.txt"  # what the worker printed
     STAGES = "stages.json"  # what a resumed run need not do again
     REPORT = "report.json"  # the findings in the table

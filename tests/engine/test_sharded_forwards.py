@@ -15,11 +15,12 @@ from helpers.runs.hierarchy import table as learnable
 from stc_core.activations.extract import extract, extract_features
 from stc_core.activations.forward import BatchBudget, run_batches
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import RunConfig
+from stc_core.config import DataConfig, RunConfig
 from stc_core.engine import sharded_forwards
 from stc_core.engine.settings import EngineConfig
 from stc_core.engine.sharded_forwards import ShardedForwards, forwards_on
 from stc_core.errors import StcError
+from stc_core.runs.processes import jobs, queue
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.types import Feature, PooledSite
@@ -92,6 +93,13 @@ def test_few_texts_are_computed_here(backbone, elsewhere):
     few = MANY[: sharded_forwards.LEAST_TEXTS - 1]
     extract_features(backbone, few, [Feature(*WANTED[0], 3)])
     assert elsewhere._made == 0
+
+
+def test_after_the_context_all_texts_are_computed_here(backbone):
+    with ShardedForwards(LOCAL) as backbone.elsewhere:
+        assert backbone.elsewhere.takes(len(MANY))
+    extract_features(backbone, MANY, [Feature(*WANTED[0], 3)])
+    assert backbone.elsewhere._made == 0
 
 
 def test_the_same_texts_once_more_in_one_call(backbone, elsewhere):
@@ -196,6 +204,12 @@ def test_every_command_that_trains_hands_the_engine_on(
     stc("sweep", table, *columns, "--seed", "0..1", *engine)
     stc("train", table, *columns)
     assert seen == [True, True, True, True, False]
+    seen.clear()
+    monkeypatch.setattr(queue, "spawn", lambda *_, **__: None)  # the app would
+    data = DataConfig(path=str(table), text="text", labels=("kind",))
+    for engine in ({"engine": "local", "workers": 2}, None):
+        stc("work", jobs.start(RunConfig(data=data), engine=engine))
+    assert seen == [True, False]
 
 
 @pytest.mark.parametrize("command", ["train", "resume", "sweep"])

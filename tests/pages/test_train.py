@@ -25,8 +25,10 @@ from stc_core.config import DataConfig, RunConfig
 from stc_core.data.uploads import find_upload, keep_upload
 from stc_core.errors import MemoryShortage, StcError
 from stc_core.paths import runs_folder
+from stc_core.runs.processes import jobs
 from stc_core.runs.writer import RunWriter
 from ui.cache import plans
+from ui.train import engine_fields
 
 assert data and home and started  # fixtures
 REAL_PLAN = plans.expected_plan
@@ -108,6 +110,34 @@ def test_every_setting_reaches_the_run(data, started):
         "max_layer": 4,
         "seed": 7,
     }
+
+
+def test_the_workers_reach_the_run(data, started, monkeypatch):
+    given: list[object] = []
+    start = jobs.start
+
+    def told(config, **more):
+        given.append(more.get("engine"))
+        return start(config, **more)
+
+    monkeypatch.setattr(jobs, "start", told)
+    app = fine(visit(PAGE, data=data))
+    assert not [one for one in app.number_input if one.label == "Workers"]
+    app = fine(field(app, "The language model reads in").select("local").run())
+    app = fine(field(app, "Workers").set_value(3).run())
+    press(app, "Start training")
+    assert given == [{"engine": "local", "workers": 3}] and len(started) == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_ray_is_offered_where_it_is_installed(data, monkeypatch, there):
+    monkeypatch.setattr(engine_fields, "find_spec", lambda name: there or None)
+    app = fine(visit(PAGE, data=data))
+    options = field(app, "The language model reads in").options
+    assert ("A Ray cluster" in options) == there
+    if there:
+        app = fine(field(app, "The language model reads in").select("ray").run())
+        assert field(app, "Address") and field(app, "GPUs of each worker")
 
 
 def test_as_many_neurons_as_are_asked_for_or_at_most(data, started):

@@ -18,7 +18,7 @@ from stc_core.data.task import Task
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.criteria import CRITERIA
 from stc_core.metrics.scores import accuracy, macro_f1
-from stc_core.recipes import sparse
+from stc_core.recipes import comparisons
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection import baselines, dense_baselines, word_baseline
@@ -292,7 +292,7 @@ def baselines_added(folder: Path, jobs) -> tuple[Run, list[Any]]:
 
     with RunWriter(folder, config) as writer:
         writer.phase("report")
-        sparse.add_baselines(
+        comparisons.add_baselines(
             writer,
             whole_metrics(test={"accuracy": 0.5}),
             {name: watched(job) for name, job in jobs.items()},

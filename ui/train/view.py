@@ -10,6 +10,7 @@ import streamlit as st
 from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
+from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
 from stc_core.recipe_table import RECIPES
 from stc_core.runs.processes import jobs
@@ -26,6 +27,7 @@ from ui.shell.page_list import (
 from ui.shell.reuse_button import reuse_button
 from ui.state.navigation import context, link, remember
 from ui.train import settings
+from ui.train.engine_fields import engine_fields
 from ui.train.estimate import foretold_seconds, refusal, show_estimate, show_refusal
 from ui.train.progress import result, show_active, show_failure
 from ui.train.suggestions import suggestions
@@ -63,17 +65,18 @@ def new_run(data: DataConfig) -> None:
         return
     # The estimate comes later, so its box must stay in place while fields change.
     form, box = st.container(), st.container(border=True)
+    engine = None
     try:
         with form:
-            request = fill_form(data)
+            request, engine = fill_form(data)
     except StcError as error:
         request = settings.with_form_labels(error)
     with box:
-        _begin(request)
+        _begin(request, engine)
 
 
-def fill_form(data: DataConfig) -> RunConfig:
-    """Draw the form; return the run that it describes.
+def fill_form(data: DataConfig) -> tuple[RunConfig, EngineConfig | None]:
+    """Draw the form; return the run that it describes, and the engine, if any.
 
     Raises StcError after all fields are drawn, if the settings are not valid.
     """
@@ -99,12 +102,14 @@ def fill_form(data: DataConfig) -> RunConfig:
     own = settings.method_fields(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = settings.settings(method)
+        engine = engine_fields()
     if unfit := unfit_model(data, name):
         misfit.warning(escape(unfit.message), icon=":material/translate:")
     if fault is not None:
         raise fault
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
-    return RunConfig(name=typed.strip() or default, data=data, train=train)
+    config = RunConfig(name=typed.strip() or default, data=data, train=train)
+    return config, engine
 
 
 def unused_name(name: str) -> str:
@@ -130,7 +135,7 @@ def obstacle_of(config: RunConfig) -> str | None:
     return escape(errors[0].message) if errors else None
 
 
-def _begin(request: RunConfig | StcError) -> None:
+def _begin(request: RunConfig | StcError, engine: EngineConfig | None) -> None:
     """Show the estimate and the start button, or why the run cannot be started."""
     error = request if isinstance(request, StcError) else None
     reason = None if isinstance(request, StcError) else obstacle_of(request)
@@ -145,7 +150,8 @@ def _begin(request: RunConfig | StcError) -> None:
         disabled=bool(reason or error),
         key="start",
     ) and isinstance(request, RunConfig):
-        folder = jobs.start(request, expected=foretold_seconds(request))
+        given = engine and engine.model_dump(exclude_defaults=True)
+        folder = jobs.start(request, expected=foretold_seconds(request), engine=given)
         st.session_state["_train_view"] = WATCH
         remember(run=folder.name)
         st.rerun()

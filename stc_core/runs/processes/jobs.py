@@ -34,12 +34,14 @@ def start(
     folder: str | Path | None = None,
     *,
     expected: Mapping[Phase, float] | None = None,
+    engine: Mapping[str, object] | None = None,
 ) -> Path:
     """The folder of a new run, which a detached process will do.
 
     Returns at once. The process starts when a place is free (see queue.py), outlives
     its parent and writes to log.txt. `expected` are the seconds that its phases are
-    foretold to take, from which its progress says the time left.
+    foretold to take, from which its progress says the time left. `engine` are the
+    settings of an EngineConfig, which the process then uses.
     """
     config = absolute_paths(config)
     folder = new_folder(config) if folder is None else Path(folder)
@@ -47,6 +49,8 @@ def start(
         create_run(check_vacant(folder), config)
         if expected:
             write_json(folder / RunFile.EXPECTED, dict(expected))
+        if engine:
+            write_json(folder / RunFile.ENGINE, dict(engine))
     queue.submit(folder)
     return folder
 
