@@ -20,7 +20,9 @@ from playwright.sync_api import Page
 from benches.measure import Row, show
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import find_upload
+from stc_core.files import read_json, write_json
 from stc_core.recipes import comparisons, registry
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -65,6 +67,7 @@ def enlarge(run: Run) -> None:
     large.to_parquet(run.folder / "corpus.parquet")
     guessed.to_parquet(run.folder / "predictions.parquet")
     kept.to_parquet(run.folder / "neurons.parquet")
+    _enlarge_stability(run, which)
     path = run.folder / "activations.npy"
     values = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.float32, shape=(N_TEXTS, N_NEURONS)
@@ -73,6 +76,17 @@ def enlarge(run: Run) -> None:
         block = known[rows[start : start + 2000]][:, which]
         values[start : start + 2000] = block + 0.01 * rng.normal(size=block.shape)
     values.flush()
+
+
+def _enlarge_stability(run: Run, which: np.ndarray) -> None:
+    """How often each neuron was selected, as often as the neuron it is a copy of."""
+    path = run.folder / RunFile.STABILITY
+    if not path.is_file():
+        return
+    record = read_json(path)
+    for part in (record, *record.get("repeats", {}).values()):
+        part["frequency"] = np.asarray(part["frequency"])[which].tolist()
+    write_json(path, record)
 
 
 WATCH = """

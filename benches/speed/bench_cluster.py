@@ -88,4 +88,4 @@ def _row(case: str, taken: dict[str, list[float]], ours: str, rival: str) -> Row
 
 
 if __name__ == "__main__":
-    show(bench, __doc__)
+    show(bench, __doc__ or "")

@@ -227,7 +227,7 @@ def _plans(
             yield _Plan(
                 shard.start + at,
                 shard.start + rows,
-                [some[row] for row in rows],
+                [some[int(row)] for row in rows],
                 tuple(stop - at for stop in stops),
             )
             at = stops[-1]

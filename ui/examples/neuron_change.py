@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.display import formatted
-from stc_core.interpret.interventions.choice import INTERVENTIONS
+from stc_core.interpret.interventions.choice import INTERVENTIONS, checked_kind
 from stc_core.interpret.interventions.effect_records import CLASSIFIER, TextChange
 from stc_core.runs.run import Run
 from ui.cache.effects import change_on
@@ -60,7 +60,8 @@ def show_neuron_change(run: Run, explanation: dict[str, Any], text: str) -> None
     if found is not None:
         alone = chosen.startswith(_these(1))
         _show(found, label, alone=alone)
-        st.caption(f"Logits of the final classifier. Here {INTERVENTIONS[choice.how]}.")
+        way = INTERVENTIONS[checked_kind(choice.how, choice.steer)]
+        st.caption(f"Logits of the final classifier. Here {way}.")
 
 
 def strongest_names(explanation: dict[str, Any], label: str) -> list[str]:

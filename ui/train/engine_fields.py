@@ -54,6 +54,5 @@ def engine_fields() -> EngineConfig | None:
             gpus = st.number_input(
                 "GPUs of each worker", 0.0, step=0.5, width=170, key="gpus"
             )
-    return EngineConfig(
-        engine=name, workers=workers, address=address.strip() or None, gpus=gpus
-    )
+    given = {"engine": name, "workers": workers, "gpus": gpus}
+    return EngineConfig.model_validate({**given, "address": address.strip() or None})
