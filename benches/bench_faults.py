@@ -1,6 +1,7 @@
 """Runs of each recipe, cut short at their acts on disk, and resumed.
 
-    python -m benches faults --minutes 120
+    python -m benches faults --minutes 30
+    python -m benches faults --minutes 30 --more --seed 1000
 
 A tiny run is killed, or its disk is full, at one act: opening a file to write, writing
 tensors, fsync, renaming, removing, making a folder. It is resumed, and its files are
@@ -27,6 +28,7 @@ from benches.measure import Row, table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "faults.md"
+KEPT = Path(__file__).parent / "results" / "faults.json"
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
 RECIPES = (
     "stc",
@@ -40,11 +42,12 @@ RECIPES = (
     "words",
 )
 SAID = {
-    "kill": "the process ends at the act, as by SIGKILL",
-    "full": "the act and all later writes say that the disk is full",
-    "chain": "one run is killed at each kind of act, one after another",
-    "random": "one run is killed at acts by chance, again and again",
+    "chain": "kills in turn",
+    "random": "kills by chance",
+    "kill": "single kills",
+    "full": "full disks",
 }
+"""The heading of each fault; the page tells what it means."""
 PHASES = {"sparse": "sparse half", "tune": "what follows"}
 NAMES = {
     "levels": "hierarchy, frozen",
@@ -52,6 +55,8 @@ NAMES = {
     "words": "hierarchy, words",
     "two-stage": "attention, two-stage",
 }
+Counts = dict[tuple[str, ...], Row]
+"""What became of each recipe, phase and fault."""
 
 
 class Campaigner:
@@ -88,31 +93,37 @@ class Campaigner:
 
 
 def bench(
-    minutes: float, recipes: Sequence[str], *, kills: int, jobs: int
+    minutes: float,
+    recipes: Sequence[str],
+    *,
+    kills: int,
+    seed: int,
+    jobs: int,
+    more: bool,
 ) -> Iterator[Row]:
-    counts: dict[tuple[str, str, str], Row] = {}
+    counts: Counts = {}
     share = 60 * minutes * jobs / len(recipes)
     with tempfile.TemporaryDirectory() as folder:
-        work = partial(try_recipe, Path(folder), seconds=share, kills=kills)
+        work = partial(try_recipe, Path(folder), seconds=share, kills=kills, seed=seed)
         with ThreadPoolExecutor(jobs) as pool:
             for rows in pool.map(work, recipes):
                 counts.update(rows)
-    publish(counts)
+    publish(merged(counts, kept()) if more else counts)
     yield from counts.values()
 
 
 def try_recipe(
-    folder: Path, name: str, *, seconds: float, kills: int
-) -> dict[tuple[str, str, str], Row]:
+    folder: Path, name: str, *, seconds: float, kills: int, seed: int
+) -> Counts:
     """The row of each phase and fault of one recipe.
 
     First comes a chain, then kills by chance until each phase has `kills` of them, then
     one act after another, in a shuffled order, until the time is up.
     """
-    counts: dict[tuple[str, str, str], Row] = {}
+    counts: Counts = {}
     campaigner = Campaigner(name, folder / name)
     until = time.monotonic() + seconds
-    for order in orders(campaigner.acts, counts, kills):
+    for order in orders(campaigner.acts, counts, kills, seed):
         if time.monotonic() > until:
             break
         said = campaigner.order(*order)
@@ -133,12 +144,16 @@ def try_recipe(
 
 def orders(
     acts: Mapping[str, Sequence[Sequence[str]]],
-    counts: Mapping[tuple[str, str, str], Row],
+    counts: Mapping[tuple[str, ...], Row],
     kills: int,
+    first: int,
 ) -> Iterator[tuple]:
-    """What to try next; `counts` has what became of the orders before it."""
+    """What to try next; `counts` has what became of the orders before it.
+
+    `first` is the seed of the first kills by chance.
+    """
     yield ("chain", "tune")
-    for seed in range(kills):
+    for seed in range(first, first + kills):
         for phase in acts:
             done = (row["tried"] for (_, *key), row in counts.items() if phase in key)
             if sum(done) < kills:
@@ -150,23 +165,43 @@ def orders(
         for fault in ("kill", "full")
         if not (fault == "full" and what == "remove")
     ]
-    random.Random(0).shuffle(singles)
+    random.Random(first).shuffle(singles)
     yield from singles
 
 
-def publish(counts: dict[tuple[str, str, str], Row]) -> None:
-    """Write the table between the marks of the page."""
-    rows: list[Row] = [
-        {
-            "run": NAMES.get(recipe, recipe),
-            "phase": PHASES[phase],
-            "fault": SAID[fault],
-            "tried": row["tried"],
-            "runs": row["runs"],
-            "another result, or no resume": row["failed"],
-        }
-        for (recipe, phase, fault), row in sorted(counts.items())
-    ]
+def merged(counts: Counts, earlier: Counts) -> Counts:
+    """The counts of both."""
+    found = dict(earlier)
+    for key, row in counts.items():
+        known = found.get(key, {})
+        added = {n: row[n] + known.get(n, 0) for n in ("tried", "failed", "runs")}
+        found[key] = row | added
+    return found
+
+
+def kept() -> Counts:
+    """The counts of earlier sittings."""
+    rows = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else []
+    return {tuple(row["case"].split(", ")): row for row in rows}
+
+
+def publish(counts: Counts) -> None:
+    """Keep the counts, and write the table between the marks of the page."""
+    text = json.dumps(list(counts.values()), indent=1)
+    KEPT.write_text(text + "\n", encoding="utf-8")
+    rows: list[Row] = []
+    for recipe in RECIPES:
+        for phase, said in PHASES.items():
+            of = {
+                f: row for (r, p, f), row in counts.items() if (r, p) == (recipe, phase)
+            }
+            if of:
+                rows.append(
+                    {"run": NAMES.get(recipe, recipe), "phase": said}
+                    | {SAID[f]: of[f]["tried"] if f in of else 0 for f in SAID}
+                    | {"runs": sum(row["runs"] for row in of.values())}
+                    | {"wrong": sum(row["failed"] for row in of.values())}
+                )
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     text = "\n\n".join([BEGIN, table(rows), END])
@@ -180,9 +215,17 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", default=RECIPES)
     parser.add_argument("--kills", type=int, default=100, help="in each phase")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=0, help="another with --more")
+    parser.add_argument("--more", action="store_true", help="add to the table")
     options = parser.parse_args()
-    how = {"kills": options.kills, "jobs": options.jobs}
-    for row in bench(options.minutes, options.recipes, **how):
+    for row in bench(
+        options.minutes,
+        options.recipes,
+        kills=options.kills,
+        seed=options.seed,
+        jobs=options.jobs,
+        more=options.more,
+    ):
         print(json.dumps(row) if options.json else row, flush=True)
 
 
