@@ -152,7 +152,8 @@ def orders(
 
     `first` is the seed of the first kills by chance.
     """
-    yield ("chain", "tune")
+    if first == 0:  # it is the same with every seed
+        yield ("chain", "tune")
     for seed in range(first, first + kills):
         for phase in acts:
             done = (row["tried"] for (_, *key), row in counts.items() if phase in key)

@@ -236,9 +236,9 @@ def _plans(
 @contextmanager
 def forwards_on(config: EngineConfig | None) -> Iterator[ShardedForwards | None]:
     """Inside, forwards run on this engine; None for one process of this machine."""
+    if config is not None:
+        check_engine(config)
     if config is None or (config.engine == "local" and (config.workers or 1) == 1):
-        if config is not None:
-            check_engine(config)
         yield None
         return
     with ShardedForwards(config) as forwards:

@@ -13,7 +13,8 @@ _PLACES: dict[EngineName | None, str] = {
 }
 _HELP = (
     "Forward passes of the language model take longest with many texts or a large "
-    "model. Each worker holds a copy of the model. The result is the same."
+    "model. Each worker holds a copy of the model. The result does not depend on how "
+    "many there are."
 )
 
 
@@ -38,8 +39,8 @@ def engine_fields() -> EngineConfig | None:
             "Workers",
             1,
             value=2 if name == "local" else None,
-            placeholder="as many as there is room for",
-            width=240,
+            placeholder="as many as fit",
+            width=180,
             key="workers",
         )
         address, gpus = "", 0.0
